@@ -1,0 +1,137 @@
+//! Everything that is refused, and the words of each refusal.
+
+use super::{ALLOWED, Answer, Body, Site, Why, insert};
+use crate::policy::Policy;
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+/// A refusal: its status, and its document.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// The JSON object, in the order of the contract.
+    details: String,
+    why: &'static str,
+}
+
+/// A parameter that is not what it should be.
+pub(super) struct Bad<'a> {
+    pub(super) field: &'static str,
+    pub(super) message: String,
+    /// As it was given, decoded.
+    pub(super) value: Option<&'a str>,
+    /// The closed set that it should have been of; empty where there is none.
+    pub(super) allowed: &'a [&'a str],
+}
+
+impl Bad<'_> {
+    pub(super) fn refusal(self) -> Refusal {
+        let mut details = format!("{{\"field\":{}", json(self.field));
+        if let Some(value) = self.value {
+            details.push_str(&format!(",\"value\":{}", json(value)));
+        }
+        if !self.allowed.is_empty() {
+            let allowed: Vec<String> = self.allowed.iter().map(|word| json(word)).collect();
+            details.push_str(&format!(",\"allowed\":[{}]", allowed.join(",")));
+        }
+        details.push('}');
+        Refusal { status: StatusCode::BAD_REQUEST, code: "invalid_request", message: self.message, details, why: "parameters are checked before anything is looked up" }
+    }
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: &str, why: &'static str) -> Self {
+        Self { status, code, message: message.to_owned(), details: "{}".to_owned(), why }
+    }
+
+    fn with(mut self, details: &[(&str, Option<&str>)]) -> Self {
+        let fields: Vec<String> = details.iter().map(|(name, value)| format!("{}:{}", json(name), value.map_or("null".to_owned(), json))).collect();
+        self.details = format!("{{{}}}", fields.join(","));
+        self
+    }
+
+    /// Not a request at all.
+    pub fn malformed() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "Malformed request", "the gate refuses what is not a request")
+    }
+
+    /// What the gate refuses with a standard phrase: 414, 417, 421, 431.
+    pub fn gate(status: StatusCode) -> Self {
+        let code = match status {
+            StatusCode::URI_TOO_LONG => "uri_too_long",
+            StatusCode::EXPECTATION_FAILED => "expectation_failed",
+            StatusCode::MISDIRECTED_REQUEST => "misdirected_request",
+            _ => "headers_too_large",
+        };
+        Self::new(status, code, status.canonical_reason().unwrap_or_default(), "the gate refuses what is not a request")
+    }
+
+    /// A method that no address knows.
+    pub fn method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", "GET, HEAD and OPTIONS are all there is")
+    }
+
+    /// An address that leads nowhere.
+    pub fn no_such_address(path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Resource not found", "no address of the site").with(&[("path", Some(path))])
+    }
+
+    /// Something went wrong here.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Server error", "the edge could not answer")
+    }
+
+    /// Nothing to get artifacts from, or no room.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable", "there is no artifact store: no base_url and no --artifacts")
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication required", "the catalog requires access")
+    }
+
+    pub(super) fn no_release(version: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "no release has this version").with(&[("version", Some(version))])
+    }
+
+    pub(super) fn empty_channel(channel: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "nothing in the channel is offered").with(&[("channel", Some(channel))])
+    }
+
+    pub(super) fn not_in_channel(version: &str, channel: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "the release is not in the channel that was asked")
+            .with(&[("version", Some(version)), ("channel", Some(channel))])
+    }
+
+    pub(super) fn no_artifact(version: &str, platform: &str, arch: Option<&str>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent artifact not found", "the release has no such artifact").with(&[
+            ("version", Some(version)),
+            ("platform", Some(platform)),
+            ("arch", arch),
+        ])
+    }
+
+    pub(super) fn recalled(version: &str, reason: &str) -> Self {
+        Self::new(StatusCode::GONE, "gone", "Agent release recalled", "the release's bytes are withdrawn").with(&[("version", Some(version)), ("reason", Some(reason))])
+    }
+}
+
+/// The answer that a refusal is, with the headers of the family that the path belongs to.
+pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
+    let mut headers = site.template(Policy::Error, site.family_access(path));
+    match refusal.status {
+        StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(ALLOW, ALLOWED),
+        StatusCode::UNAUTHORIZED => _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="agent-releases""#)),
+        StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("30")),
+        _ => {}
+    }
+    let body = format!("{{\"error\":{{\"code\":\"{}\",\"message\":{},\"details\":{}}}}}\n", refusal.code, json(&refusal.message), refusal.details);
+    insert(&mut headers, "Content-Length", &body.len().to_string());
+    Answer { status: refusal.status, headers, body: Body::Bytes(body.into()), why: Why { closes: refusal.code == "bad_request", ..Why::rule(refusal.why) } }
+}
+
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,167 @@
+//! All behaviour of the service as one pure function: a site and a request in, an answer out.
+//!
+//! The edge sends what it says, `resolve` prints it, `plan` compares it, and the tests ask it a million times. It does no
+//! I/O: what has to be streamed comes back as [`Body::Artifact`].
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+
+mod artifact;
+mod error;
+mod list;
+mod negotiate;
+mod questions;
+mod request;
+mod site;
+mod v2;
+
+pub use artifact::artifact;
+pub use error::{Refusal, refuse};
+pub use questions::questions;
+pub use request::Request;
+pub use site::{Site, SiteError, Stored};
+
+use crate::policy::{Access, PREFLIGHT, Policy};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+use std::sync::Arc;
+
+/// What is sent, and why.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status line.
+    pub status: StatusCode,
+    /// Every header but `Date` and `Connection`.
+    pub headers: HeaderMap,
+    /// What comes behind the headers; a HEAD request has none of it, but the length of it.
+    pub body: Body,
+    /// The rule that decided, for people.
+    pub why: Why,
+}
+
+/// The bytes of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// These.
+    Bytes(Bytes),
+    /// An artifact from the local store; [`artifact`] makes the real answer once its file has been looked at.
+    Artifact(Arc<Stored>),
+}
+
+/// The rule that decided, and what it decided about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Why {
+    /// A sentence.
+    pub rule: &'static str,
+    /// Index of the release that answered.
+    pub release: Option<usize>,
+    /// Index of the channel that was asked.
+    pub channel: Option<usize>,
+    /// What was asked is not a request; nothing behind it on the connection can be trusted.
+    pub closes: bool,
+}
+
+impl Why {
+    const fn rule(rule: &'static str) -> Self {
+        Self { rule, release: None, channel: None, closes: false }
+    }
+
+    const fn of(self, release: usize) -> Self {
+        Self { release: Some(release), ..self }
+    }
+
+    const fn through(self, channel: usize) -> Self {
+        Self { channel: Some(channel), ..self }
+    }
+}
+
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// Answers a request that has passed the gate.
+///
+/// Order of checks: the target's form, method, route, access, parameters, release, recall, artifact.
+pub fn answer(site: &Site, request: &Request<'_>) -> Answer {
+    let answer = decide(site, request).unwrap_or_else(|refusal| refuse(site, request.path, &refusal));
+    if request.method == Method::HEAD { without_body(answer) } else { answer }
+}
+
+fn decide(site: &Site, request: &Request<'_>) -> Result<Answer, Refusal> {
+    let parameters = request.parameters()?;
+    if !matches!(*request.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Err(Refusal::method());
+    }
+    let route = Route::find(site, request.path).ok_or_else(|| Refusal::no_such_address(request.path))?;
+    if request.method == Method::OPTIONS {
+        return Ok(preflight(site, route.access(site)));
+    }
+    if route.access(site) == Access::Required {
+        // No credentials are known to this edge yet, so none are good enough.
+        return Err(Refusal::unauthorized());
+    }
+    match route {
+        Route::Document(document) => Ok(document.answer(request.headers)),
+        Route::Artifact(stored) => artifact::open(stored),
+        Route::V2(route) => v2::answer(site, request, &route, &parameters),
+    }
+}
+
+/// Where a path leads.
+enum Route<'a> {
+    /// A static document.
+    Document(&'a site::StaticDocument),
+    /// An artifact in the edge's own store.
+    Artifact(&'a Arc<Stored>),
+    /// An address of V2 that takes a query, or a download.
+    V2(v2::Route<'a>),
+}
+
+impl<'a> Route<'a> {
+    fn find(site: &'a Site, path: &'a str) -> Option<Self> {
+        if path.contains('%') {
+            return None;
+        }
+        if let Some(document) = site.document(path) {
+            return Some(Self::Document(document));
+        }
+        if let Some(key) = path.strip_prefix(crate::redirects::LOCAL_BASE) {
+            return site.stored(key).map(Self::Artifact);
+        }
+        v2::Route::find(path).map(Self::V2)
+    }
+
+    fn access(&self, site: &Site) -> Access {
+        match self {
+            Route::Document(document) => document.access(),
+            Route::Artifact(_) | Route::V2(_) => site.v2_access(),
+        }
+    }
+}
+
+fn preflight(site: &Site, access: Access) -> Answer {
+    let mut headers = site.template(Policy::Plain, access);
+    headers.insert(ALLOW, ALLOWED);
+    if access == Access::Public {
+        for (name, value) in PREFLIGHT {
+            insert(&mut headers, name, value);
+        }
+    }
+    Answer { status: StatusCode::NO_CONTENT, headers, body: Body::Empty, why: Why::rule("OPTIONS is answered before anything is looked up") }
+}
+
+/// The same headers, and the length that the body would have had.
+fn without_body(mut answer: Answer) -> Answer {
+    if let Body::Bytes(bytes) = &answer.body {
+        answer.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes.len()));
+        answer.body = Body::Empty;
+    }
+    answer
+}
+
+/// Adds a header of the policy table; its names and values are valid, a wrong one would be left out.
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,427 @@
+//! The compiled site, indexed for answering: made once from a verified snapshot, never changed.
+
+use super::negotiate;
+use super::{Answer, Body, Why, insert};
+use crate::lists::{SortBy, SortKey};
+use crate::policy::{Access, Policy};
+use crate::redirects::{LOCAL_BASE, ReadMap, Row};
+use crate::site_table::{ReleaseEntry, SiteTable};
+use crate::snapshot::{Damage, Encoding, Files, Index, REDIRECTS, SITE, read_files, read_index};
+use crate::words::{Sha256, Timestamp, Version, Word};
+use base64::Engine;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
+use http::{HeaderMap, HeaderName, StatusCode};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const YANKED: &str = "x-release-yanked";
+const DIGITS_OF_ID: usize = 16;
+const DIGITS_OF_ETAG: usize = 32;
+
+/// Every answer, ready.
+#[derive(Debug)]
+pub struct Site {
+    id: String,
+    product: String,
+    v2_access: Access,
+    /// Whether downloads have somewhere to lead to.
+    has_store: bool,
+    documents: HashMap<Box<str>, StaticDocument>,
+    channels: Vec<Channel>,
+    releases: Vec<Release>,
+    by_version: HashMap<Box<str>, usize>,
+    stored: HashMap<Box<str>, Arc<Stored>>,
+    snapshot_header: HeaderValue,
+}
+
+/// Why a snapshot does not become a site.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// Its files are not as recorded.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// Its files do not fit each other.
+    #[error("{path}: does not fit the rest of the snapshot: {why}; build it again")]
+    Inconsistent {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        why: String,
+    },
+}
+
+/// A channel, and the releases that it offers.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) name: Box<str>,
+    pub(super) head: Option<usize>,
+    /// `{"channel":"stable"`: how each of its releases begins.
+    pub(super) prefix: Bytes,
+    /// Offered releases with a time, ascending by time, then version.
+    pub(super) timed: Vec<usize>,
+    /// Offered releases without a time, ascending by version.
+    pub(super) untimed: Vec<usize>,
+    /// Offered releases, ascending by version.
+    pub(super) sorted: Vec<usize>,
+}
+
+/// A release, with the answers about it.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub(super) version: Version,
+    pub(super) published_at: Option<Timestamp>,
+    pub(super) offered: bool,
+    pub(super) yanked: Option<HeaderValue>,
+    pub(super) recalled: Option<Box<str>>,
+    pub(super) default_channel: usize,
+    /// Its document without `{"channel":"…"` and the final newline.
+    pub(super) tail: Bytes,
+    /// The hash of the tail, from which a list page's tag is made.
+    pub(super) tail_hash: Sha256,
+    /// Its document as each channel shows it; `None` for a channel that it is not in.
+    pub(super) views: Vec<Option<Document>>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// Where an artifact or attachment is redirected to.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// `None` for an attachment.
+    pub(super) platform: Option<Box<str>>,
+    pub(super) filename: Box<str>,
+    pub(super) location: HeaderValue,
+    pub(super) disposition: HeaderValue,
+    pub(super) checksum: Option<HeaderValue>,
+}
+
+/// An artifact in the edge's own store.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where it lies below the store's folder.
+    pub key: Box<str>,
+    /// Bytes, when recorded.
+    pub size_bytes: Option<u64>,
+    pub(super) headers: HeaderMap,
+    /// Set when every release that offers it is recalled: a version and its reason.
+    pub(super) recalled: Option<(Box<str>, Box<str>)>,
+}
+
+/// Bytes and their entity tag.
+#[derive(Clone, Debug)]
+pub(super) struct Document {
+    pub(super) body: Bytes,
+    pub(super) etag: HeaderValue,
+}
+
+/// A document at an address of its own, in all its forms.
+#[derive(Debug)]
+pub(super) struct StaticDocument {
+    access: Access,
+    headers: HeaderMap,
+    identity: Document,
+    encoded: Vec<(Encoding, Document)>,
+}
+
+impl Document {
+    pub(super) fn new(body: Bytes, sha256: &str) -> Self {
+        let etag = format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG).unwrap_or(sha256));
+        Self { body, etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")) }
+    }
+
+    /// The document under these headers, or 304 when the client has it.
+    pub(super) fn answer(&self, mut headers: HeaderMap, request: &HeaderMap, why: Why) -> Answer {
+        let has_already = negotiate::has_already(request, self.etag.to_str().unwrap_or_default());
+        headers.insert(ETAG, self.etag.clone());
+        if has_already {
+            headers.remove(CONTENT_TYPE);
+            headers.remove(CONTENT_ENCODING);
+            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty, why };
+        }
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        Answer { status: StatusCode::OK, headers, body: Body::Bytes(self.body.clone()), why }
+    }
+}
+
+impl StaticDocument {
+    pub(super) fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(super) fn answer(&self, request: &HeaderMap) -> Answer {
+        let there = |encoding| self.encoded.iter().any(|(other, _)| *other == encoding);
+        let chosen = negotiate::encoding(request, there);
+        let encoded = self.encoded.iter().find(|(encoding, _)| Some(*encoding) == chosen);
+        let why = Why::rule("a static document; any query is ignored");
+        let mut headers = self.headers.clone();
+        match encoded {
+            Some((encoding, document)) => {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
+                document.answer(headers, request, why)
+            }
+            None => self.identity.answer(headers, request, why),
+        }
+    }
+}
+
+impl Site {
+    /// Reads, verifies and indexes a snapshot's folder. `local_store`: whether the edge holds artifacts itself.
+    pub fn open(folder: &Path, local_store: bool) -> Result<Self, SiteError> {
+        let index = read_index(folder)?;
+        let served = |path: &str| path.starts_with("public/") || path == SITE || path == REDIRECTS || is_private_document(path);
+        let files = read_files(folder, index.files.iter().chain(&index.kept).filter(|row| served(&row.path)))?;
+        Self::new(&index, &files, local_store)
+    }
+
+    /// Indexes a snapshot whose files are in memory.
+    pub fn new(index: &Index, files: &Files, local_store: bool) -> Result<Self, SiteError> {
+        let wrong = |path: &str, why: String| SiteError::Inconsistent { path: path.to_owned(), why };
+        let bytes = |path: &str| files.get(path).ok_or_else(|| wrong(path, "it is missing".to_owned()));
+        let table: SiteTable<'_> = serde_json::from_slice(bytes(SITE)?).map_err(|error| wrong(SITE, error.to_string()))?;
+        let map: ReadMap<'_> = serde_json::from_slice(bytes(REDIRECTS)?).map_err(|error| wrong(REDIRECTS, error.to_string()))?;
+        let digits = index.id.get(..DIGITS_OF_ID).unwrap_or(&index.id);
+        let snapshot_header = HeaderValue::try_from(digits).map_err(|error| wrong(crate::snapshot::INDEX, error.to_string()))?;
+        let mut site = Self {
+            id: index.id.clone(),
+            product: table.product.to_string(),
+            v2_access: table.v2_access,
+            has_store: map.base_url.is_some() || local_store,
+            documents: HashMap::new(),
+            channels: Vec::new(),
+            releases: Vec::with_capacity(table.releases.len()),
+            by_version: HashMap::with_capacity(table.releases.len()),
+            stored: HashMap::new(),
+            snapshot_header,
+        };
+        for row in index.files.iter().chain(&index.kept) {
+            site.add_document(row, files).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
+        }
+        for entry in &table.releases {
+            site.add_release(entry, &table, index, files).map_err(|why| wrong(SITE, why))?;
+        }
+        site.add_channels(&table).map_err(|why| wrong(SITE, why))?;
+        for row in &map.rows {
+            site.add_target(row, map.base_url.is_none()).ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
+        }
+        Ok(site)
+    }
+
+    /// The id of the snapshot.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the releases are releases of.
+    pub fn product(&self) -> &str {
+        &self.product
+    }
+
+    /// How many releases there are, drafts aside.
+    pub fn release_count(&self) -> usize {
+        self.releases.len()
+    }
+
+    /// The version of the release at an index, as [`Why::release`] gives it.
+    pub fn version(&self, release: usize) -> Option<&str> {
+        self.releases.get(release).map(|release| release.version.as_str())
+    }
+
+    /// The name of the channel at an index, as [`Why::channel`] gives it.
+    pub fn channel_name(&self, channel: usize) -> Option<&str> {
+        self.channels.get(channel).map(|channel| &*channel.name)
+    }
+
+    pub(super) fn v2_access(&self) -> Access {
+        self.v2_access
+    }
+
+    pub(super) fn has_store(&self) -> bool {
+        self.has_store
+    }
+
+    pub(super) fn document(&self, path: &str) -> Option<&StaticDocument> {
+        self.documents.get(path)
+    }
+
+    pub(super) fn document_paths(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys().map(|path| &**path)
+    }
+
+    pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {
+        self.stored.get(key)
+    }
+
+    pub(super) fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    pub(super) fn releases(&self) -> &[Release] {
+        &self.releases
+    }
+
+    pub(super) fn release(&self, version: &str) -> Option<(usize, &Release)> {
+        let index = *self.by_version.get(version)?;
+        self.releases.get(index).map(|release| (index, release))
+    }
+
+    /// Who may ask the family that a path belongs to. What belongs to none is public.
+    pub(super) fn family_access(&self, path: &str) -> Access {
+        let v2 = path.starts_with("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
+        if v2 { self.v2_access } else { Access::Public }
+    }
+
+    /// The headers of a kind of answer, the snapshot's id among them.
+    pub(super) fn template(&self, policy: Policy, access: Access) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(16);
+        for (name, value) in policy.headers(access) {
+            insert(&mut headers, name, value);
+        }
+        headers.insert("x-release-snapshot", self.snapshot_header.clone());
+        headers
+    }
+
+    fn add_document(&mut self, row: &crate::snapshot::Row, files: &Files) -> Option<()> {
+        let (address, access) = match row.path.strip_prefix("public/") {
+            Some(address) => (address, Access::Public),
+            None if is_private_document(&row.path) => (row.path.strip_prefix("private/")?, Access::Required),
+            None => return Some(()),
+        };
+        let form = |path: &str, sha256: &str| Some(Document::new(files.get(path)?.clone(), sha256));
+        let encoded = row.encodings.iter().map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
+        let mut headers = HeaderMap::with_capacity(16);
+        for (name, value) in &row.headers {
+            insert(&mut headers, name, value);
+        }
+        headers.insert("x-release-snapshot", self.snapshot_header.clone());
+        let document = StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
+        self.documents.insert(format!("/{address}").into(), document);
+        Some(())
+    }
+
+    fn add_release(&mut self, entry: &ReleaseEntry<'_>, table: &SiteTable<'_>, index: &Index, files: &Files) -> Result<(), String> {
+        let version = Version::parse(&entry.version).map_err(|expected| format!("expected {expected}, found `{}`", entry.version))?;
+        if self.releases.last().is_some_and(|last| last.version >= version) {
+            return Err(format!("`{version}` is out of order"));
+        }
+        let folder = if table.v2_access == Access::Public { "public" } else { "private" };
+        let path = format!("{folder}/v2/agent-releases/{version}.json");
+        let (row, body) = index.row(&path).zip(files.get(&path)).ok_or_else(|| format!("`{version}` has no document"))?;
+        let prefix_of = |channel: usize| table.channels.get(channel).map(|channel| channel_prefix(&channel.name)).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
+        let prefix = prefix_of(entry.default_channel)?;
+        if !body.starts_with(&prefix) || !body.ends_with(b"\n") {
+            return Err(format!("the document of `{version}` does not begin with its channel"));
+        }
+        let tail = body.slice(prefix.len()..body.len().saturating_sub(1));
+        let mut views: Vec<Option<Document>> = table.channels.iter().map(|_| None).collect();
+        for channel in entry.channels.iter().copied() {
+            let document = if channel == entry.default_channel {
+                Document::new(body.clone(), &row.sha256)
+            } else {
+                let bytes = [&*prefix_of(channel)?, &*tail, b"\n"].concat();
+                let sha256 = Sha256::of(&bytes).hex();
+                Document::new(bytes.into(), &sha256)
+            };
+            *views.get_mut(channel).ok_or("a channel that is not there")? = Some(document);
+        }
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        let published_at = entry.published_at.as_deref().map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
+        self.by_version.insert(version.as_str().into(), self.releases.len());
+        self.releases.push(Release {
+            published_at,
+            offered: entry.state == "published",
+            yanked: (entry.state == "yanked").then(|| HeaderValue::try_from(reason)).transpose().map_err(|error| error.to_string())?,
+            recalled: (entry.state == "recalled").then(|| reason.into()),
+            default_channel: entry.default_channel,
+            tail_hash: Sha256::of(&tail),
+            tail,
+            views,
+            targets: Vec::new(),
+            version,
+        });
+        Ok(())
+    }
+
+    fn add_channels(&mut self, table: &SiteTable<'_>) -> Result<(), String> {
+        for (index, entry) in table.channels.iter().enumerate() {
+            let head = entry.head.as_deref().map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there"))).transpose()?;
+            let offered = self.releases.iter().enumerate().filter(|(_, release)| release.offered && release.views.get(index).is_some_and(Option::is_some));
+            let sorted: Vec<usize> = offered.map(|(place, _)| place).collect();
+            let (mut timed, untimed): (Vec<usize>, Vec<usize>) =
+                sorted.iter().copied().partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
+            // The sort is stable and its input ascends by version, which is the order of equal times.
+            timed.sort_by_key(|place| self.releases.get(*place).and_then(|release| release.published_at.clone()));
+            self.channels.push(Channel { name: entry.name.as_ref().into(), head, prefix: channel_prefix(&entry.name), timed, untimed, sorted });
+        }
+        Ok(())
+    }
+
+    fn add_target(&mut self, row: &Row<'_>, local: bool) -> Option<()> {
+        let release = *self.by_version.get(&*row.version)?;
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
+        let checksum = row.sha256.as_deref().map(HeaderValue::try_from).transpose().ok()?;
+        let (recalled, version) = self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
+        if local {
+            let recalled = recalled.map(|reason| (version, reason));
+            let offered_elsewhere = self.stored.get(&*row.key).is_some_and(|stored| stored.recalled.is_none());
+            if !offered_elsewhere {
+                let stored = self.stored_artifact(row, &disposition, recalled)?;
+                self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
+            }
+        }
+        let target = Target {
+            platform: row.platform.as_deref().map(Into::into),
+            filename: row.filename.as_ref().into(),
+            location: HeaderValue::try_from(row.location.as_ref()).ok()?,
+            disposition,
+            checksum,
+        };
+        self.releases.get_mut(release)?.targets.push(target);
+        Some(())
+    }
+
+    fn stored_artifact(&self, row: &Row<'_>, disposition: &HeaderValue, recalled: Option<(Box<str>, Box<str>)>) -> Option<Stored> {
+        let named_by_hash = row.sha256.as_deref().is_some_and(|sha256| row.key.contains(sha256));
+        let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
+        let mut headers = self.template(policy, self.v2_access);
+        headers.insert(CONTENT_TYPE, HeaderValue::try_from(row.content_type.as_ref()).ok()?);
+        headers.insert(http::header::CONTENT_DISPOSITION, disposition.clone());
+        headers.insert(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(sha256) = row.sha256.as_deref() {
+            let digest = Sha256::parse(sha256).ok()?;
+            let encoded = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
+            insert(&mut headers, "X-Checksum-SHA256", sha256);
+            insert(&mut headers, "Repr-Digest", &format!("sha-256=:{encoded}:"));
+            insert(&mut headers, "ETag", &format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG)?));
+        }
+        Some(Stored { key: row.key.as_ref().into(), size_bytes: row.size_bytes, headers, recalled })
+    }
+}
+
+impl Release {
+    /// Its place in a list.
+    pub(super) fn sort_key(&self, by: SortBy) -> SortKey {
+        SortKey::new(by, self.published_at.clone(), self.version.clone())
+    }
+
+    /// Adds the header that says that the release is not offered any more.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        if let Some(reason) = &self.yanked {
+            headers.insert(HeaderName::from_static(YANKED), reason.clone());
+        }
+    }
+}
+
+/// `{"channel":"stable"`: `channel` is the first key of a release, so that all its views share the rest.
+fn channel_prefix(name: &str) -> Bytes {
+    let mut prefix = BytesMut::new();
+    prefix.put_slice(b"{\"channel\":\"");
+    prefix.put_slice(name.as_bytes());
+    prefix.put_slice(b"\"");
+    prefix.freeze()
+}
+
+/// Documents of a family that requires access lie in `private/`, laid out as in `public/`.
+fn is_private_document(path: &str) -> bool {
+    path.strip_prefix("private/").is_some_and(|rest| rest.contains('/') || rest == "openapi.json")
+}

@@ -1,0 +1,198 @@
+//! The addresses of V2 that take a query, and its downloads.
+
+use super::error::{Bad, Refusal};
+use super::list;
+use super::request::{Parameters, Request};
+use super::site::{Release, Target};
+use super::{Answer, Body, Site, Why};
+use crate::lists::{Order, SortBy};
+use crate::policy::Policy;
+use crate::words::{Os, Platform};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, LOCATION};
+use http::{HeaderName, StatusCode};
+
+const PLATFORMS: [&str; 2] = ["windows", "macos"];
+const ARCHS: [&str; 2] = ["arm64", "x86_64"];
+const WINDOWS: usize = 0;
+const STABLE: &str = crate::words::Channel::STABLE;
+
+/// An address of V2.
+pub(super) enum Route<'a> {
+    /// `GET /v2/agent-releases`
+    List,
+    /// `GET /v2/agent-releases/latest`
+    Latest,
+    /// `GET /v2/agent-releases/{version}`
+    Version(&'a str),
+    /// `GET /v2/agent-releases/latest/download`
+    LatestDownload,
+    /// `GET /v2/agent-releases/{version}/download`
+    Download(&'a str),
+    /// `GET /v2/agent-releases/{version}/download/macos/{arch}/{filename}` and its like
+    File { version: &'a str, os: Os, arch: Option<&'a str>, filename: &'a str },
+    /// `GET /v2/agent-releases/{version}/download/files/{filename}`
+    Attachment { version: &'a str, filename: &'a str },
+}
+
+impl<'a> Route<'a> {
+    /// The route of a path that is no document's.
+    pub(super) fn find(path: &'a str) -> Option<Self> {
+        let rest = path.strip_prefix("/v2/agent-releases")?;
+        if rest.is_empty() {
+            return Some(Self::List);
+        }
+        let segments: Vec<&str> = rest.strip_prefix('/')?.split('/').collect();
+        if segments.iter().any(|segment| segment.is_empty()) {
+            return None;
+        }
+        Some(match *segments.as_slice() {
+            ["latest"] => Self::Latest,
+            // These end like files, and no version does.
+            [name] if [".json", ".gz", ".br"].iter().any(|ending| name.ends_with(ending)) => return None,
+            [version] => Self::Version(version),
+            ["latest", "download"] => Self::LatestDownload,
+            [version, "download"] => Self::Download(version),
+            [version, "download", "windows", filename] => Self::File { version, os: Os::Windows, arch: None, filename },
+            [version, "download", "macos", arch, filename] => Self::File { version, os: Os::Macos, arch: Some(arch), filename },
+            [version, "download", "linux", arch, filename] => Self::File { version, os: Os::Linux, arch: Some(arch), filename },
+            [version, "download", "files", filename] => Self::Attachment { version, filename },
+            _ => return None,
+        })
+    }
+}
+
+/// Answers a request for a route.
+pub(super) fn answer(site: &Site, request: &Request<'_>, route: &Route<'_>, parameters: &Parameters<'_>) -> Result<Answer, Refusal> {
+    match *route {
+        Route::List => {
+            let channel = channel(site, parameters)?.unwrap_or(stable(site));
+            let question = list::Question {
+                channel,
+                sort_by: parameters.one_of("sort_by", &["published_at", "version"])?.map_or(SortBy::PublishedAt, sort_by),
+                order: parameters.one_of("sort_order", &["asc", "desc"])?.map_or(Order::Desc, order),
+            };
+            list::page(site, request, question, parameters)
+        }
+        Route::Latest => {
+            let channel = channel(site, parameters)?.unwrap_or(stable(site));
+            let head = head(site, channel)?;
+            view(site, request, head, channel, Why::rule("a channel's head: its pin, or its highest offered release"))
+        }
+        Route::Version(version) => {
+            let asked = channel(site, parameters)?;
+            let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+            view(site, request, index, asked.unwrap_or(release.default_channel), Why::rule("a release's own document"))
+        }
+        Route::LatestDownload => {
+            let channel = channel(site, parameters)?.unwrap_or(stable(site));
+            let wanted = wanted(parameters)?;
+            let head = head(site, channel)?;
+            download(site, head, wanted, Why::rule("the channel's head, sent to where its bytes lie").through(channel))
+        }
+        Route::Download(version) => {
+            let wanted = wanted(parameters)?;
+            let (index, _) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+            download(site, index, wanted, Why::rule("the release's artifact, sent to where its bytes lie"))
+        }
+        Route::File { version, os, arch, filename } => {
+            let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+            refuse_recalled(release)?;
+            let platform = Platform::from_folders(os, arch).map(Platform::id);
+            let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == platform && *target.filename == *filename);
+            let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch))?;
+            redirect(site, release, target, Why::rule("the path form of a download").of(index))
+        }
+        Route::Attachment { version, filename } => {
+            let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+            refuse_recalled(release)?;
+            let target = release.targets.iter().find(|target| target.platform.is_none() && *target.filename == *filename);
+            let target = target.ok_or_else(|| Refusal::no_such_address(request.path))?;
+            redirect(site, release, target, Why::rule("a file that belongs to the release").of(index))
+        }
+    }
+}
+
+fn sort_by(place: usize) -> SortBy {
+    if place == 0 { SortBy::PublishedAt } else { SortBy::Version }
+}
+
+fn order(place: usize) -> Order {
+    if place == 0 { Order::Asc } else { Order::Desc }
+}
+
+fn channel(site: &Site, parameters: &Parameters<'_>) -> Result<Option<usize>, Refusal> {
+    let names: Vec<&str> = site.channels().iter().map(|channel| &*channel.name).collect();
+    parameters.one_of("channel", &names)
+}
+
+/// `stable` is always there.
+fn stable(site: &Site) -> usize {
+    site.channels().iter().position(|channel| &*channel.name == STABLE).unwrap_or_default()
+}
+
+fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
+    let found = site.channels().get(channel);
+    found.and_then(|channel| channel.head).ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)))
+}
+
+fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {
+    let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
+    let Some(document) = release.views.get(channel).and_then(Option::as_ref) else {
+        return Err(Refusal::not_in_channel(release.version.as_str(), site.channel_name(channel).unwrap_or_default()));
+    };
+    let mut headers = site.template(Policy::View, site.v2_access());
+    release.mark(&mut headers);
+    Ok(document.answer(headers, request.headers, why.of(index).through(channel)))
+}
+
+/// The platform that a download asks for, as the parameters spell it.
+struct Wanted {
+    platform: &'static str,
+    arch: Option<&'static str>,
+}
+
+fn wanted(parameters: &Parameters<'_>) -> Result<Wanted, Refusal> {
+    let missing = |field, message: &str, allowed| Err(Bad { field, message: message.to_owned(), value: None, allowed }.refusal());
+    let Some(platform) = parameters.one_of("platform", &PLATFORMS)? else {
+        return missing("platform", "platform is required", &PLATFORMS);
+    };
+    if platform == WINDOWS {
+        return match parameters.one("arch", &ARCHS)? {
+            None => Ok(Wanted { platform: "windows", arch: None }),
+            value => Err(Bad { field: "arch", message: "arch is not allowed when platform=windows".to_owned(), value, allowed: &ARCHS }.refusal()),
+        };
+    }
+    match parameters.one_of("arch", &ARCHS)? {
+        Some(place) => Ok(Wanted { platform: "macos", arch: ARCHS.get(place).copied() }),
+        None => missing("arch", "arch is required when platform=macos", &ARCHS),
+    }
+}
+
+fn download(site: &Site, index: usize, Wanted { platform, arch }: Wanted, why: Why) -> Result<Answer, Refusal> {
+    let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
+    refuse_recalled(release)?;
+    let os = if platform == "windows" { Os::Windows } else { Os::Macos };
+    let id = Platform::from_folders(os, arch).map(Platform::id);
+    let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == id);
+    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), platform, arch))?;
+    redirect(site, release, target, why.of(index))
+}
+
+fn refuse_recalled(release: &Release) -> Result<(), Refusal> {
+    release.recalled.as_deref().map_or(Ok(()), |reason| Err(Refusal::recalled(release.version.as_str(), reason)))
+}
+
+fn redirect(site: &Site, release: &Release, target: &Target, why: Why) -> Result<Answer, Refusal> {
+    if !site.has_store() {
+        return Err(Refusal::unavailable());
+    }
+    let mut headers = site.template(Policy::Redirect, site.v2_access());
+    headers.insert(LOCATION, target.location.clone());
+    headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
+    if let Some(checksum) = &target.checksum {
+        headers.insert(HeaderName::from_static("x-checksum-sha256"), checksum.clone());
+    }
+    release.mark(&mut headers);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    Ok(Answer { status: StatusCode::FOUND, headers, body: Body::Empty, why })
+}

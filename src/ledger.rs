@@ -1,0 +1,232 @@
+//! What was ever published, and may never change: kept in each snapshot, checked before the next replaces it.
+
+use crate::catalog::{Artifact, Catalog, ChannelState, Release, State};
+use crate::problem::{Problem, Span};
+use crate::snapshot::{self, Damage, Index, LEDGER};
+use crate::source::{Manifest, Sources};
+use crate::words::{Guid, Sha256, Timestamp, Version, Word};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// `private/ledger.json` as it is written.
+#[derive(Serialize)]
+pub struct Ledger<'a> {
+    versions: Vec<Frozen<'a>>,
+    channels: BTreeMap<&'a str, Head<'a>>,
+}
+
+/// The fields of a release that never change.
+#[derive(Serialize)]
+struct Frozen<'a> {
+    version: &'a str,
+    guid: Option<Guid>,
+    published_at: Option<&'a Timestamp>,
+    artifacts: BTreeMap<&'a str, FrozenFile<'a>>,
+    attachments: BTreeMap<&'a str, FrozenFile<'a>>,
+}
+
+#[derive(Serialize)]
+struct FrozenFile<'a> {
+    filename: &'a str,
+    content_type: &'a str,
+    size_bytes: Option<u64>,
+    sha256: Option<Sha256>,
+}
+
+/// A channel's head, and why it is not the highest release of the channel.
+#[derive(Serialize)]
+struct Head<'a> {
+    head: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger of a catalog. Nothing ever leaves a catalog, so it is the ledger of everything before, too.
+    pub fn of(catalog: &'a Catalog) -> Self {
+        let channels = catalog.channels().iter().enumerate();
+        Self {
+            versions: catalog.releases().iter().map(frozen).collect(),
+            channels: channels.map(|(index, channel)| (channel.name.as_str(), head(catalog, index, channel))).collect(),
+        }
+    }
+}
+
+fn frozen(release: &Release) -> Frozen<'_> {
+    Frozen {
+        version: release.version.as_str(),
+        guid: release.guid,
+        published_at: release.published_at.as_ref(),
+        artifacts: release.artifacts.iter().filter_map(|file| Some((file.platform?.id(), frozen_file(file)))).collect(),
+        attachments: release.attachments.iter().map(|file| (file.filename.as_str(), frozen_file(file))).collect(),
+    }
+}
+
+fn frozen_file(file: &Artifact) -> FrozenFile<'_> {
+    FrozenFile { filename: file.filename.as_str(), content_type: file.content_type.as_str(), size_bytes: file.size_bytes, sha256: file.sha256 }
+}
+
+fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> Head<'a> {
+    let head = channel.head.and_then(|head| catalog.releases().get(head)).map(|release| release.version.as_str());
+    let highest = catalog.releases().iter().rev().find(|release| release.channels.contains(&index));
+    let reason = match &channel.pin {
+        Some((_, reason)) => Some(reason.as_str()),
+        None => highest.and_then(|release| release.state.reason()).map(|reason| reason.as_str()),
+    };
+    Head { head, reason }
+}
+
+/// The ledger of an earlier snapshot, as it is read back.
+pub struct Published {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct ReadLedger<'a> {
+    #[serde(borrow)]
+    versions: Vec<&'a RawValue>,
+    channels: BTreeMap<String, ReadHead>,
+}
+
+#[derive(Deserialize)]
+struct ReadHead {
+    head: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReadFrozen {
+    version: String,
+    guid: Option<String>,
+    published_at: Option<String>,
+    artifacts: BTreeMap<String, ReadFile>,
+    attachments: BTreeMap<String, ReadFile>,
+}
+
+#[derive(Deserialize)]
+struct ReadFile {
+    filename: String,
+    content_type: String,
+    size_bytes: Option<u64>,
+    sha256: Option<String>,
+}
+
+impl Published {
+    /// Reads the ledger of a snapshot's folder.
+    pub fn read(folder: &Path, index: &Index) -> Result<Self, Damage> {
+        let path = folder.join(LEDGER).display().to_string();
+        let wrong = |why: &str| Damage::Wrong { path: path.clone(), why: why.to_owned() };
+        let row = index.row(LEDGER).ok_or_else(|| wrong("the index has no row for it"))?;
+        let bytes = snapshot::read_files(folder, std::iter::once(row))?.remove(LEDGER).unwrap_or_default();
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| wrong("not UTF-8"))?;
+        serde_json::from_str::<ReadLedger<'_>>(&text).map_err(|error| wrong(&error.to_string()))?;
+        Ok(Self { text })
+    }
+
+    /// The versions that were published.
+    pub fn versions(&self) -> BTreeSet<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            version: String,
+        }
+        let versions = self.parsed().map(|ledger| ledger.versions).unwrap_or_default();
+        versions.iter().filter_map(|row| serde_json::from_str::<Named>(row.get()).ok()).map(|row| row.version).collect()
+    }
+
+    fn parsed(&self) -> Option<ReadLedger<'_>> {
+        serde_json::from_str(&self.text).ok()
+    }
+
+    /// Refuses a catalog that changes or drops what was published, or steps a head down without a reason.
+    pub fn check(&self, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
+        let Some(published) = self.parsed() else { return };
+        // Rows that are equal as text need no second look: with a long history that is nearly all of them.
+        let now: BTreeSet<String> = Ledger::of(catalog).versions.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
+        for row in published.versions.iter().filter(|row| !now.contains(row.get())) {
+            let Ok(before) = serde_json::from_str::<ReadFrozen>(row.get()) else { continue };
+            check_release(&before, catalog, sources, problems);
+        }
+        for (name, before) in &published.channels {
+            check_head(name, before.head.as_deref(), catalog, sources, problems);
+        }
+    }
+}
+
+fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
+    let manifest = sources.manifests.iter().find(|manifest| manifest.version.value.as_str() == before.version);
+    let release = catalog.releases().iter().find(|release| release.version.as_str() == before.version);
+    let (Some(manifest), Some(release)) = (manifest, release) else {
+        problems.push(match manifest {
+            Some(manifest) => refusal(manifest, &manifest.version.span, "it is published and cannot become a draft again; to withdraw it: yank or recall"),
+            None => {
+                let path = sources.folder.join(format!("{}.yaml", before.version));
+                Problem::of_file(path.display(), "is gone, but its release is published and stays; restore the file, or withdraw the release with yank or recall").refusal()
+            }
+        });
+        return;
+    };
+    let now = frozen(release);
+    let mut differ = |what: &str, old: Option<String>, new: Option<String>, span: &Span| {
+        if old != new {
+            let show = |value: Option<String>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+            let message = format!("{what}: published as {} and cannot become {}; release a new version instead", show(old), show(new));
+            problems.push(refusal(manifest, span, &message));
+        }
+    };
+    let at = |span: Option<&Span>| span.unwrap_or(&manifest.version.span).clone();
+    // A guid that was never given was never published.
+    if before.guid.is_some() {
+        differ("guid", before.guid.clone(), now.guid.map(|guid| guid.to_string()), &at(manifest.guid.as_ref().map(|at| &at.span)));
+    }
+    let time = manifest.published_at.as_ref().map(|at| &at.span);
+    differ("published_at", before.published_at.clone(), now.published_at.map(ToString::to_string), &at(time));
+    let spans = |name: &str| {
+        let artifact = manifest.artifacts.iter().find(|(platform, _)| platform.value.id() == name).map(|(_, entry)| &entry.span);
+        artifact.or_else(|| manifest.attachments.iter().find(|(file, _)| file.value.as_str() == name).map(|(_, entry)| &entry.span)).cloned()
+    };
+    for (table, old, new) in [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)] {
+        let names: BTreeSet<&str> = old.keys().map(String::as_str).chain(new.keys().copied()).collect();
+        for name in names {
+            let (old, new) = (old.get(name), new.get(name));
+            let span = at(spans(name).as_ref());
+            if old.is_none() || new.is_none() {
+                differ(&format!("{table}.{name}"), old.map(|file| file.filename.clone()), new.map(|file| file.filename.to_owned()), &span);
+                continue;
+            }
+            let path = |field: &str| format!("{table}.{name}.{field}");
+            differ(&path("filename"), old.map(|file| file.filename.clone()), new.map(|file| file.filename.to_owned()), &span);
+            differ(&path("content_type"), old.map(|file| file.content_type.clone()), new.map(|file| file.content_type.to_owned()), &span);
+            let size = |size: Option<u64>| size.map(|size| size.to_string());
+            differ(&path("size_bytes"), size(old.and_then(|file| file.size_bytes)), size(new.and_then(|file| file.size_bytes)), &span);
+            differ(&path("sha256"), old.and_then(|file| file.sha256.clone()), new.and_then(|file| file.sha256).map(|sha256| sha256.hex()), &span);
+        }
+    }
+}
+
+fn refusal(manifest: &Manifest, span: &Span, message: &str) -> Problem {
+    Problem::at(&manifest.file, span, message).refusal()
+}
+
+/// A head goes down only by a pin, a yank or a recall; each of them brings its reason along.
+fn check_head(name: &str, before: Option<&str>, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
+    let Some(before) = before.and_then(|version| Version::parse(version).ok()) else { return };
+    let place = sources.catalog.as_ref().map_or("catalog.yaml", |catalog| catalog.file.path.as_str());
+    let Some((index, channel)) = catalog.channels().iter().enumerate().find(|(_, channel)| channel.name.as_str() == name) else {
+        let message = format!("channels.{name}: is gone, but its head `{before}` is published; a channel goes down only by a pin, a yank or a recall");
+        problems.push(Problem::of_file(place, message).refusal());
+        return;
+    };
+    let now = channel.head.and_then(|head| catalog.releases().get(head)).map(|release| &release.version);
+    if now.is_some_and(|now| *now >= before) || channel.pin.is_some() {
+        return;
+    }
+    let release = catalog.releases().iter().find(|release| release.version == before);
+    // A vanished release has been refused already.
+    if release.is_none_or(|release| release.state != State::Published || release.channels.contains(&index)) {
+        return;
+    }
+    let manifest = sources.manifests.iter().find(|manifest| manifest.version.value == before);
+    let down = now.map_or("nothing".to_owned(), |now| format!("`{now}`"));
+    let message = format!("channels: without `{name}`, its head goes down from `{before}` to {down}; pin the channel, or yank or recall the release, with a reason");
+    problems.extend(manifest.map(|manifest| refusal(manifest, &manifest.version.span, &message)));
+}

@@ -1,0 +1,45 @@
+//! Agent releases: every answer about every release, compiled before anyone asks.
+//!
+//! ```text
+//! releases/*.yaml ┐
+//!                 ├ load ─▶ Sources ─ check ─▶ Catalog ─ views ─▶ Snapshot ─ write ─▶ dist/
+//! artifacts       ┘  I/O              pure              pure                 I/O        │
+//!                                     request ─▶ answer(Site, request) ─▶ Answer ◀── read once, verified
+//!                                                 pure
+//! ```
+//!
+//! Data flows one way. Three places touch the world: [`source`] reads, [`snapshot`] writes, [`edge`] listens. The rest
+//! are functions of their arguments: they read no clock, no environment and no file, and the same sources make the same
+//! bytes on any machine.
+//!
+//! In reading order: [`words`] (values that are valid by existing), [`source`] (the files as written), [`catalog`] (the
+//! rules), [`redirects`] (every download address, planned once), [`views`] (every published document), [`snapshot`]
+//! (bytes, headers, one id), [`ledger`] (what may never change), [`answer`] (all behaviour of the service), [`edge`]
+//! (sockets), `plan` and `compile` (what the commands share).
+
+pub mod answer;
+pub mod edge;
+pub mod lists;
+pub mod policy;
+pub mod redirects;
+pub mod site_table;
+pub mod snapshot;
+pub mod store;
+pub mod words;
+
+#[cfg(feature = "cli")]
+pub mod artifacts;
+#[cfg(feature = "cli")]
+pub mod catalog;
+#[cfg(feature = "cli")]
+pub mod compile;
+#[cfg(feature = "cli")]
+pub mod ledger;
+#[cfg(feature = "cli")]
+pub mod plan;
+#[cfg(feature = "cli")]
+pub mod problem;
+#[cfg(feature = "cli")]
+pub mod source;
+#[cfg(feature = "cli")]
+pub mod views;

@@ -1,0 +1,137 @@
+//! Every public answer that would change: two sites, every question, what differs.
+
+use crate::answer::{Answer, Body, Request, Site, answer, questions};
+use http::header::{ETAG, LOCATION};
+use http::{HeaderMap, Method};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// A question whose answer changes.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The address, with its query.
+    pub address: String,
+    /// The answer before.
+    pub before: Seen,
+    /// The answer after.
+    pub after: Seen,
+}
+
+/// What of an answer is worth telling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// The status.
+    pub status: u16,
+    /// The release that answers.
+    pub version: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// The entity tag of the body.
+    pub etag: Option<String>,
+    /// Why it is not offered.
+    pub yanked: Option<String>,
+}
+
+/// The comparison of two sites.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// How many questions were asked of both.
+    pub questions: usize,
+    /// Those with different answers, sorted by address.
+    pub changes: Vec<Change>,
+}
+
+/// Asks both sites every question that either knows; `before` is `None` when nothing is there yet.
+pub fn plan(before: Option<&Site>, after: &Site) -> Plan {
+    let mut all: BTreeSet<String> = questions(after).into_iter().collect();
+    all.extend(before.into_iter().flat_map(questions));
+    let all: Vec<String> = all.into_iter().filter(|address| !crate::views::is_tile(address)).collect();
+    let changes = all.par_iter().filter_map(|address| compare(before, after, address)).collect();
+    Plan { questions: all.len(), changes }
+}
+
+fn compare(before: Option<&Site>, after: &Site, address: &str) -> Option<Change> {
+    let headers = HeaderMap::new();
+    let request = Request::new(&Method::GET, address, &headers);
+    let new = answer(after, &request);
+    let old = before.map(|site| answer(site, &request));
+    let nothing = Seen { status: 404, version: None, location: None, etag: None, yanked: None };
+    match (before, old) {
+        (Some(_), Some(old)) if same(&old, &new) => None,
+        (Some(site), Some(old)) => Some(Change { address: address.to_owned(), before: Seen::of(site, &old), after: Seen::of(after, &new) }),
+        _ if new.status == 404 => None,
+        _ => Some(Change { address: address.to_owned(), before: nothing, after: Seen::of(after, &new) }),
+    }
+}
+
+/// Equal in everything but the snapshot's own id.
+fn same(old: &Answer, new: &Answer) -> bool {
+    let body = |answer: &Answer| match &answer.body {
+        Body::Bytes(bytes) => bytes.clone(),
+        Body::Empty | Body::Artifact(_) => bytes::Bytes::new(),
+    };
+    let headers = |a: &HeaderMap, b: &HeaderMap| a.len() == b.len() && a.iter().all(|(name, value)| name == "x-release-snapshot" || b.get(name) == Some(value));
+    old.status == new.status && headers(&old.headers, &new.headers) && body(old) == body(new)
+}
+
+impl Seen {
+    fn of(site: &Site, answer: &Answer) -> Self {
+        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self {
+            status: answer.status.as_u16(),
+            version: answer.why.release.and_then(|release| site.version(release)).map(str::to_owned),
+            location: header(LOCATION.as_str()),
+            etag: header(ETAG.as_str()),
+            yanked: header("x-release-yanked"),
+        }
+    }
+
+    /// A few words: the version if there is one, else what became of the address.
+    fn words(&self, other: &Seen) -> String {
+        match (self.status, &self.version) {
+            (404, _) => "nothing".to_owned(),
+            (410, _) => "recalled".to_owned(),
+            (_, Some(version)) if other.version.as_ref() != Some(version) => version.clone(),
+            (_, Some(version)) => match &self.yanked {
+                Some(_) => format!("{version} (yanked)"),
+                None if self.location != other.location => self.location.clone().unwrap_or_default(),
+                None if other.status == 200 || other.status == 302 => format!("{version} ({})", self.tag()),
+                None => version.clone(),
+            },
+            (_, None) => self.tag(),
+        }
+    }
+
+    fn tag(&self) -> String {
+        let tag = self.etag.as_deref().unwrap_or_default().trim_matches('"');
+        tag.get(..8).map_or_else(|| self.status.to_string(), |tag| format!("bytes {tag}"))
+    }
+}
+
+impl Change {
+    /// `latest?channel=stable 1.8.2 → 1.8.3`, the common beginning of the addresses left out.
+    pub fn line(&self) -> String {
+        let short = self.address.strip_prefix("/v2/agent-releases/").or_else(|| self.address.strip_prefix("/v2/agent-releases")).unwrap_or(&self.address);
+        let short = if short.is_empty() { "." } else { short };
+        format!("{short} {} → {}", self.before.words(&self.after), self.after.words(&self.before))
+    }
+}
+
+impl Plan {
+    /// `3 of 2,170 answers change`.
+    pub fn headline(&self) -> String {
+        let verb = if self.changes.len() == 1 { "changes" } else { "change" };
+        format!("{} of {} answers {verb}", grouped(self.changes.len()), grouped(self.questions))
+    }
+}
+
+/// A number with a comma before each group of three digits.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let mut groups: Vec<&str> = if head.is_empty() { Vec::new() } else { vec![head] };
+    groups.extend((0..tail.len()).step_by(3).filter_map(|at| tail.get(at..at + 3)));
+    groups.join(",")
+}

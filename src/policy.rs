@@ -1,0 +1,90 @@
+//! What every kind of answer says of itself: one word each, expanded to headers in one table.
+//!
+//! The compiler stores these with its documents (a CDN sends them as they are); the edge sends the same.
+
+use serde::Serialize;
+
+/// How an answer may be kept, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// A static document that changes with the next release.
+    Moving,
+    /// A static document that is named by its hash.
+    Immutable,
+    /// An answer to a query: a shared cache whose key drops the query would mix them up.
+    View,
+    /// A redirect to storage.
+    Redirect,
+    /// An artifact under a key that holds its hash.
+    ArtifactFrozen,
+    /// An artifact under any other key.
+    ArtifactMoving,
+    /// Any 4xx or 5xx.
+    Error,
+    /// Anything else without a body, such as the answer to OPTIONS.
+    Plain,
+}
+
+/// Who may ask, as the catalog says for a family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Anyone may ask.
+    #[default]
+    Public,
+    /// Only with a token or a session.
+    Required,
+}
+
+/// A header, its name in the usual spelling.
+pub type Header = (&'static str, &'static str);
+
+const JSON: Header = ("Content-Type", "application/json");
+const NO_SNIFFING: Header = ("X-Content-Type-Options", "nosniff");
+const ANY_ORIGIN: Header = ("Access-Control-Allow-Origin", "*");
+const EXPOSED: Header = (
+    "Access-Control-Expose-Headers",
+    "ETag, Link, X-Checksum-SHA256, X-Release-Snapshot, X-Release-Yanked, Deprecation, Sunset",
+);
+
+/// What the answer to OPTIONS adds in a public family.
+pub const PREFLIGHT: [Header; 3] = [
+    ("Access-Control-Allow-Methods", "GET, HEAD"),
+    ("Access-Control-Allow-Headers", "Authorization, If-None-Match"),
+    ("Access-Control-Max-Age", "86400"),
+];
+
+impl Policy {
+    /// The headers that depend on nothing but the kind of answer and who may ask. Documents and errors are JSON.
+    pub fn headers(self, access: Access) -> Vec<Header> {
+        let mut headers = vec![NO_SNIFFING];
+        let required = access == Access::Required;
+        match self {
+            Policy::Moving | Policy::Immutable | Policy::View | Policy::Error => headers.push(JSON),
+            Policy::Redirect => headers.push(("Referrer-Policy", "no-referrer")),
+            Policy::ArtifactFrozen | Policy::ArtifactMoving | Policy::Plain => {}
+        }
+        let cache = match self {
+            Policy::Redirect => Some("private, no-store"),
+            Policy::Error => Some("no-store"),
+            Policy::Plain => None,
+            _ if required => Some("private, no-cache"),
+            Policy::View => Some("private, no-cache"),
+            Policy::Moving | Policy::ArtifactMoving => Some("public, max-age=60, must-revalidate"),
+            Policy::Immutable | Policy::ArtifactFrozen => Some("public, max-age=31536000, immutable"),
+        };
+        headers.extend(cache.map(|value| ("Cache-Control", value)));
+        let negotiated = matches!(self, Policy::Moving | Policy::Immutable);
+        let vary = match (negotiated, required) {
+            (true, true) => Some("Authorization, Cookie, Accept-Encoding"),
+            (false, true) => Some("Authorization, Cookie"),
+            (true, false) => Some("Accept-Encoding"),
+            (false, false) => None,
+        };
+        headers.extend(vary.map(|value| ("Vary", value)));
+        if !required {
+            headers.extend([ANY_ORIGIN, EXPOSED]);
+        }
+        headers
+    }
+}

@@ -1,0 +1,44 @@
+//! Every download address, planned once: a row for each artifact, and the forms of address that lead to it.
+
+#[cfg(feature = "cli")]
+mod planning;
+#[cfg(feature = "cli")]
+pub use planning::{RedirectMap, path_address, plan, query_address};
+
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Where the edge serves artifacts from, when no storage has an address of its own.
+pub const LOCAL_BASE: &str = "/artifacts/";
+
+/// A row of the map, as it is read back.
+#[derive(Deserialize)]
+pub struct Row<'a> {
+    /// The release.
+    #[serde(borrow)]
+    pub version: Cow<'a, str>,
+    /// The platform's id; `None` for an attachment.
+    pub platform: Option<Cow<'a, str>>,
+    /// The name to save it under.
+    pub filename: Cow<'a, str>,
+    /// The media type.
+    pub content_type: Cow<'a, str>,
+    /// Bytes.
+    pub size_bytes: Option<u64>,
+    /// 64 hex digits.
+    pub sha256: Option<Cow<'a, str>>,
+    /// Where it lies below the storage's base.
+    pub key: Cow<'a, str>,
+    /// Where a download is sent.
+    pub location: Cow<'a, str>,
+}
+
+/// The redirect map as it is read back: the rows, and whether there is a storage.
+#[derive(Deserialize)]
+pub struct ReadMap<'a> {
+    /// `None` when the edge serves the artifacts itself.
+    #[serde(borrow)]
+    pub base_url: Option<Cow<'a, str>>,
+    /// A row for each artifact and attachment.
+    pub rows: Vec<Row<'a>>,
+}

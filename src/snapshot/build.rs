@@ -1,0 +1,107 @@
+//! Building a snapshot in memory: views add files, and when all are there the rows and the id are made.
+
+use super::index::{Encoding, Form, Index, Row};
+use crate::policy::{Access, Policy};
+use crate::words::Sha256;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// Shorter files are sent as they are: a compressed one would fill the same packet.
+const MIN_COMPRESSED: usize = 1400;
+/// Brotli's quality: tiles of the whole history are compressed on every change of them, and 5 is where time takes off.
+const BROTLI_QUALITY: i32 = 5;
+const BROTLI_WINDOW: i32 = 20;
+const GZIP_LEVEL: u32 = 6;
+
+/// Files being collected.
+#[derive(Default)]
+pub struct Snapshot {
+    files: BTreeMap<String, (Vec<u8>, BTreeMap<String, String>)>,
+}
+
+/// A finished snapshot in memory.
+pub struct Built {
+    /// The rows, and the id over them.
+    pub index: Index,
+    /// The bytes of each row of `index.files`, in the same order.
+    pub bytes: Vec<Vec<u8>>,
+    /// The compressed forms that were made, by path.
+    pub compressed: BTreeMap<String, Vec<u8>>,
+}
+
+impl Snapshot {
+    /// Adds a document of a family: public or private as its access says, at the address (without its leading slash).
+    pub fn document(&mut self, address: &str, bytes: Vec<u8>, policy: Policy, access: Access, extra: &[(&str, &str)]) {
+        let folder = match access {
+            Access::Public => "public",
+            Access::Required => "private",
+        };
+        let headers = policy.headers(access).into_iter().chain(extra.iter().copied());
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.files.insert(format!("{folder}/{address}"), (bytes, headers));
+    }
+
+    /// Adds a file that no address leads to.
+    pub fn internal(&mut self, path: &str, bytes: Vec<u8>) {
+        let headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
+        self.files.insert(path.to_owned(), (bytes, headers));
+    }
+
+    /// Hashes everything, compresses what a previous snapshot has not compressed already, and makes the id.
+    pub fn finish(self, previous: Option<&Index>) -> Built {
+        let done: Vec<(Row, Vec<u8>, Vec<(String, Vec<u8>)>)> =
+            self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers, previous)).collect();
+        let mut built = Built {
+            index: Index { id: String::new(), generation: 0, files: Vec::with_capacity(done.len()), kept: Vec::new() },
+            bytes: Vec::with_capacity(done.len()),
+            compressed: BTreeMap::new(),
+        };
+        for (row, bytes, compressed) in done {
+            built.index.files.push(row);
+            built.bytes.push(bytes);
+            built.compressed.extend(compressed);
+        }
+        built.index.id = Index::id_of(&built.index.files);
+        built
+    }
+}
+
+type Compressed = Vec<(String, Vec<u8>)>;
+
+fn finish_file(path: String, bytes: Vec<u8>, headers: BTreeMap<String, String>, previous: Option<&Index>) -> (Row, Vec<u8>, Compressed) {
+    let mut row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
+    let mut compressed = Vec::new();
+    let is_document = row.path.starts_with("public/") || row.headers.contains_key("Cache-Control");
+    if is_document && bytes.len() >= MIN_COMPRESSED {
+        match previous.and_then(|index| index.row(&row.path)).filter(|old| old.sha256 == row.sha256 && !old.encodings.is_empty()) {
+            Some(old) => row.encodings = old.encodings.clone(),
+            None => {
+                for encoding in Encoding::ALL {
+                    let form = compress(encoding, &bytes);
+                    row.encodings.insert(encoding, Form { sha256: Sha256::of(&form).hex(), size: form.len() as u64 });
+                    compressed.push((format!("{}{}", row.path, encoding.ending()), form));
+                }
+            }
+        }
+    }
+    (row, bytes, compressed)
+}
+
+/// The same bytes for the same input, always: no time and no name in the gzip header.
+fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+    match encoding {
+        Encoding::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
+            // Writing to memory does not fail.
+            let _ = encoder.write_all(bytes);
+            encoder.finish().unwrap_or_default()
+        }
+        Encoding::Br => {
+            let mut out = Vec::new();
+            let params = brotli::enc::BrotliEncoderParams { quality: BROTLI_QUALITY, lgwin: BROTLI_WINDOW, size_hint: bytes.len(), ..Default::default() };
+            let _ = brotli::BrotliCompress(&mut &*bytes, &mut out, &params);
+            out
+        }
+    }
+}

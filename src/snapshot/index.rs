@@ -1,0 +1,102 @@
+//! `snapshot.json`: the id, the generation, and a row for every file.
+
+use crate::words::Hasher;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The whole index.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Index {
+    /// 64 hex digits over all rows of `files`.
+    pub id: String,
+    /// Set by publishing; 0 before that.
+    pub generation: u64,
+    /// The files of `public/` and `private/`, and the redirect map, sorted by path.
+    pub files: Vec<Row>,
+    /// Tiles of the snapshot before this one, still served so that a reader of the old index finds them; not part of
+    /// the id, which the sources alone decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Row>,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// 64 hex digits of the file as it is.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// What a server sends with it.
+    pub headers: BTreeMap<String, String>,
+    /// Compressed forms beside it, named by the encoding's file ending.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub encodings: BTreeMap<Encoding, Form>,
+}
+
+/// A compressed form of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// 64 hex digits.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A content coding (RFC 9110 §8.4.1), in order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Brotli.
+    Br,
+    /// Gzip.
+    Gzip,
+}
+
+impl Encoding {
+    /// Every coding, in order of preference.
+    pub const ALL: [Encoding; 2] = [Encoding::Br, Encoding::Gzip];
+
+    /// The word in `Content-Encoding`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Encoding::Br => "br",
+            Encoding::Gzip => "gzip",
+        }
+    }
+
+    /// The ending of the file beside the identity form.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Encoding::Br => ".br",
+            Encoding::Gzip => ".gz",
+        }
+    }
+}
+
+impl Index {
+    /// The id of these rows: SHA-256 over `<path>\t<sha256>\t<size>\t<headers>\n`, the headers as compact JSON.
+    pub fn id_of(rows: &[Row]) -> String {
+        let mut hasher = Hasher::default();
+        for row in rows {
+            let headers = serde_json::to_string(&row.headers).unwrap_or_default();
+            hasher.update(format!("{}\t{}\t{}\t{headers}\n", row.path, row.sha256, row.size).as_bytes());
+        }
+        hasher.finish().hex()
+    }
+
+    /// The row of a path.
+    pub fn row(&self, path: &str) -> Option<&Row> {
+        let at = self.files.binary_search_by(|row| row.path.as_str().cmp(path)).ok()?;
+        self.files.get(at)
+    }
+
+    /// Every path that the snapshot's files take on disk, compressed forms and kept tiles included, with their sizes.
+    pub fn paths(&self) -> impl Iterator<Item = (String, u64)> {
+        self.files.iter().chain(&self.kept).flat_map(|row| {
+            let forms = row.encodings.iter().map(|(encoding, form)| (format!("{}{}", row.path, encoding.ending()), form.size));
+            std::iter::once((row.path.clone(), row.size)).chain(forms)
+        })
+    }
+}

@@ -1,0 +1,24 @@
+//! The snapshot: every file of the site with its headers, hashed into one id.
+
+#[cfg(feature = "cli")]
+mod build;
+mod index;
+mod read;
+#[cfg(feature = "cli")]
+mod write;
+
+#[cfg(feature = "cli")]
+pub use build::{Built, Snapshot};
+pub use index::{Encoding, Form, Index, Row};
+pub use read::{Damage, Files, read_files, read_index};
+#[cfg(feature = "cli")]
+pub use write::{Previous, Written, write};
+
+/// The name of the index.
+pub const INDEX: &str = "snapshot.json";
+/// The name of the redirect map.
+pub const REDIRECTS: &str = "redirects.json";
+/// The table that the edge makes its own indexes from.
+pub const SITE: &str = "private/site.json";
+/// Every version ever published, with what may never change of it.
+pub const LEDGER: &str = "private/ledger.json";

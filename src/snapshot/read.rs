@@ -1,0 +1,104 @@
+//! Reads a snapshot back from its folder: whole and verified, or not at all.
+
+use super::index::{Encoding, Index, Row};
+use super::{INDEX, Form};
+use crate::words::Sha256;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Why a snapshot is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// There is no snapshot.
+    #[error("{path}: no snapshot there; `agent-releases build` writes one")]
+    Missing {
+        /// The index that was looked for.
+        path: String,
+    },
+    /// A file cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what the index or its own form says.
+    #[error("{path}: damaged: {why}; build or fetch the snapshot again")]
+    Wrong {
+        /// The file.
+        path: String,
+        /// What does not fit.
+        why: String,
+    },
+}
+
+/// The bytes of a snapshot's files by path, compressed forms under their own.
+pub type Files = HashMap<String, Bytes>;
+
+/// Reads and verifies the index: its form, the order of its rows, and the id over them.
+pub fn read_index(folder: &Path) -> Result<Index, Damage> {
+    let path = folder.join(INDEX);
+    let shown = path.display().to_string();
+    let wrong = |why: String| Damage::Wrong { path: shown.clone(), why };
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Damage::Missing { path: shown }),
+        Err(source) => return Err(Damage::Unreadable { path: shown, source }),
+    };
+    let index: Index = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    if !index.files.is_sorted_by(|a, b| a.path < b.path) {
+        return Err(wrong("its rows are not in order".to_owned()));
+    }
+    if index.files.iter().chain(&index.kept).any(|row| !is_inside(&row.path)) {
+        return Err(wrong("a row leads out of the folder".to_owned()));
+    }
+    if Index::id_of(&index.files) != index.id {
+        return Err(wrong("its id does not fit its rows".to_owned()));
+    }
+    Ok(index)
+}
+
+fn is_inside(path: &str) -> bool {
+    !path.starts_with('/') && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && !segment.contains('\\'))
+}
+
+/// Reads these rows' files and their compressed forms, on every core, each checked against its size and hash.
+pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Result<Files, Damage> {
+    let wanted: Vec<(String, Form)> = rows.flat_map(forms).collect();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = wanted.len().div_ceil(cores).max(1);
+    let mut files = Files::with_capacity(wanted.len());
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = wanted.chunks(share).map(|chunk| scope.spawn(|| read_chunk(folder, chunk))).collect();
+        for reader in readers {
+            let chunk = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            files.extend(chunk);
+        }
+        Ok(files)
+    })
+}
+
+/// A row's file, then its compressed forms.
+fn forms(row: &Row) -> impl Iterator<Item = (String, Form)> {
+    let identity = (row.path.clone(), Form { sha256: row.sha256.clone(), size: row.size });
+    let encoded = row.encodings.iter().map(|(encoding, form): (&Encoding, &Form)| (format!("{}{}", row.path, encoding.ending()), form.clone()));
+    std::iter::once(identity).chain(encoded)
+}
+
+fn read_chunk(folder: &Path, chunk: &[(String, Form)]) -> Result<Vec<(String, Bytes)>, Damage> {
+    chunk.iter().map(|(path, form)| Ok((path.clone(), read_file(&folder.join(path), form)?))).collect()
+}
+
+fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| Damage::Unreadable { path: shown.clone(), source })?;
+    if bytes.len() as u64 != form.size {
+        return Err(Damage::Wrong { path: shown, why: format!("{} bytes instead of {}", bytes.len(), form.size) });
+    }
+    if Sha256::of(&bytes).hex() != form.sha256 {
+        return Err(Damage::Wrong { path: shown, why: "its hash is not the recorded one".to_owned() });
+    }
+    Ok(bytes.into())
+}

@@ -1,0 +1,247 @@
+//! Puts a snapshot in place of the one before it: the only writer of a site.
+//!
+//! A sibling tree is written, unchanged files hard-linked into it, synced once, and exchanged with the old one in one
+//! step, so that a build killed at any moment leaves the whole old site or the whole new one.
+
+use super::index::{Index, Row};
+use super::{Built, INDEX, read_files, read_index};
+use crate::problem::Problem;
+use rayon::prelude::*;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The folder of compiled answers for other engines, which the index does not list.
+const EXPORTS: &str = "exports";
+
+/// The snapshot that is being replaced.
+pub struct Previous {
+    folder: PathBuf,
+    /// Its index.
+    pub index: Index,
+    /// Paths whose bytes are as recorded, so that they can be linked.
+    intact: HashSet<String>,
+}
+
+/// What a write did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Files whose bytes are new or different.
+    pub written: usize,
+    /// Files that were there already.
+    pub unchanged: usize,
+    /// Files that are gone.
+    pub removed: usize,
+    /// Set when the exchange was not possible and the folders were renamed one after the other.
+    pub stepwise: bool,
+}
+
+impl Previous {
+    /// Looks at the folder that is to be replaced; `None` when there is nothing yet. Foreign files are problems: they
+    /// would be lost.
+    pub fn open(folder: &Path) -> Result<Option<Self>, Vec<Problem>> {
+        if fs::symlink_metadata(folder).is_err() {
+            return Ok(None);
+        }
+        if !folder.is_dir() {
+            return Err(vec![Problem::of_file(folder.display(), "is not a folder; name another with --out")]);
+        }
+        let found = list(folder).map_err(|error| vec![Problem::of_file(folder.display(), format!("cannot be read: {error}"))])?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        if !found.contains_key(INDEX) {
+            let example = found.keys().next().map(String::as_str).unwrap_or_default();
+            let message = format!("holds files that are not a snapshot's, such as `{}`; name another folder with --out", crate::problem::shown(example));
+            return Err(vec![Problem::of_file(folder.display(), message)]);
+        }
+        let index = read_index(folder).map_err(|damage| vec![Problem::general(damage.to_string())])?;
+        let expected: BTreeMap<String, u64> = index.paths().collect();
+        let foreign: Vec<Problem> = found
+            .keys()
+            .filter(|path| !expected.contains_key(*path) && *path != INDEX && !path.starts_with(&format!("{EXPORTS}/")))
+            .map(|path| Problem::of_file(folder.join(path).display(), "does not belong to the snapshot; move it away, it would be lost"))
+            .collect();
+        if !foreign.is_empty() {
+            return Err(foreign);
+        }
+        let mut previous = Self { folder: folder.to_owned(), index, intact: HashSet::new() };
+        previous.intact = previous.index.files.par_iter().chain(&previous.index.kept).flat_map_iter(|row| previous.intact_paths(row)).collect();
+        Ok(Some(previous))
+    }
+
+    fn intact_paths(&self, row: &Row) -> Vec<String> {
+        let Ok(files) = read_files(&self.folder, std::iter::once(row)) else { return Vec::new() };
+        files.into_keys().collect()
+    }
+
+    /// The index with only those rows whose files, compressed forms included, are as recorded.
+    pub fn reusable(&self) -> Index {
+        let files = self.index.files.iter().filter(|row| self.intact.contains(&row.path)).cloned().collect();
+        Index { id: String::new(), generation: self.index.generation, files, kept: Vec::new() }
+    }
+}
+
+/// Every file below a folder with its size, by its relative path.
+fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(1) {
+        let entry = entry?;
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
+        found.insert(path, entry.metadata()?.len());
+    }
+    Ok(found)
+}
+
+/// Replaces the folder's content with the snapshot. Nothing is touched when nothing would change.
+pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<Written, Problem> {
+    let cannot = |doing: &str, error: io::Error| Problem::of_file(folder.display(), format!("cannot {doing}: {error}; what was there is untouched"));
+    if let Some(previous) = previous {
+        built.index.generation = previous.index.generation;
+        built.index.kept = kept(&built.index, &previous.index);
+    }
+    let report = compare(&built, previous);
+    if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| previous.index.kept == built.index.kept) {
+        return Ok(report);
+    }
+    let target = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(|error| cannot("make the folder", error))?;
+    let staging = tempfile::Builder::new()
+        .prefix(".agent-releases-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .tempdir_in(parent)
+        .map_err(|error| cannot("write beside the folder", error))?;
+    stage(staging.path(), &built, previous).map_err(|error| cannot("write the site", error))?;
+    let stepwise = swap(staging.path(), &target).map_err(|error| cannot("put the new site in place", error))?;
+    Ok(Written { stepwise, ..report })
+}
+
+/// The tiles of the snapshot before, for one more generation. The same snapshot again keeps what it kept.
+fn kept(index: &Index, previous: &Index) -> Vec<Row> {
+    let is_tile = |row: &&Row| crate::views::is_tile(&row.path) && index.row(&row.path).is_none();
+    if index.id == previous.id { previous.kept.clone() } else { previous.files.iter().filter(is_tile).cloned().collect() }
+}
+
+fn compare(built: &Built, previous: Option<&Previous>) -> Written {
+    let paths: BTreeSet<String> = built.index.paths().map(|(path, _)| path).collect();
+    let Some(previous) = previous else { return Written { written: paths.len(), ..Written::default() } };
+    let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.intact.contains(&row.path);
+    let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| 1 + row.encodings.len()).sum();
+    let removed = previous.index.paths().filter(|(path, _)| !paths.contains(path)).count();
+    Written { written: changed, unchanged: paths.len() - changed.min(paths.len()), removed, stepwise: false }
+}
+
+/// Writes the whole tree, linking what the previous one holds already, and syncs it.
+fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Result<()> {
+    let folders: BTreeSet<PathBuf> = built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
+    folders.iter().try_for_each(fs::create_dir_all)?;
+    let link = |path: &str| -> io::Result<bool> {
+        let Some(previous) = previous.filter(|previous| previous.intact.contains(path)) else { return Ok(false) };
+        Ok(fs::hard_link(previous.folder.join(path), staging.join(path)).is_ok())
+    };
+    let unchanged = |row: &Row| previous.is_some_and(|previous| previous.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
+    built.index.files.par_iter().zip(&built.bytes).try_for_each(|(row, bytes)| {
+        if !(unchanged(row) && link(&row.path)?) {
+            create(&staging.join(&row.path), bytes)?;
+        }
+        row.encodings.keys().try_for_each(|encoding| {
+            let path = format!("{}{}", row.path, encoding.ending());
+            match built.compressed.get(&path) {
+                Some(bytes) => create(&staging.join(&path), bytes),
+                None if link(&path)? => Ok(()),
+                None => copy_from(previous, &path, staging),
+            }
+        })
+    })?;
+    for row in &built.index.kept {
+        for path in std::iter::once(row.path.clone()).chain(row.encodings.keys().map(|encoding| format!("{}{}", row.path, encoding.ending()))) {
+            if !link(&path)? {
+                copy_from(previous, &path, staging)?;
+            }
+        }
+    }
+    let mut index = serde_json::to_vec(&built.index).map_err(io::Error::other)?;
+    index.push(b'\n');
+    create(&staging.join(INDEX), &index)?;
+    // One call for the whole tree: an fsync for each of ten thousand files would cost a second.
+    rustix::fs::syncfs(fs::File::open(staging)?)?;
+    Ok(())
+}
+
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::File::options().write(true).create_new(true).open(path)?.write_all(bytes)
+}
+
+/// Where links are not possible, as between two file systems.
+fn copy_from(previous: Option<&Previous>, path: &str, staging: &Path) -> io::Result<()> {
+    let previous = previous.ok_or_else(|| io::Error::other(format!("{path}: nothing to copy it from")))?;
+    fs::copy(previous.folder.join(path), staging.join(path)).map(|_| ())
+}
+
+/// Exchanges the trees; true when that had to be done in steps. The old tree is left in the staging place.
+fn swap(staging: &Path, target: &Path) -> io::Result<bool> {
+    if !target.exists() {
+        fs::rename(staging, target)?;
+        sync_parent(target)?;
+        return Ok(false);
+    }
+    match renameat_with(CWD, staging, CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => {
+            sync_parent(target)?;
+            Ok(false)
+        }
+        // A mount point can't be renamed, and some file systems can't exchange.
+        Err(rustix::io::Errno::BUSY | rustix::io::Errno::XDEV | rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            swap_entries(staging, target)?;
+            sync_parent(target)?;
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Swaps the top-level entries one by one, the index last: a reader in between finds hashes that do not fit, and keeps
+/// what it had.
+fn swap_entries(staging: &Path, target: &Path) -> io::Result<()> {
+    let inside = target.join(".agent-releases-new");
+    let away = target.join(".agent-releases-old");
+    for folder in [&inside, &away] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir(folder)?;
+    }
+    let mut names: Vec<_> = fs::read_dir(staging)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+    names.sort_by_key(|name| (name == INDEX, name.clone()));
+    for name in &names {
+        copy_tree(&staging.join(name), &inside.join(name))?;
+    }
+    rustix::fs::syncfs(fs::File::open(&inside)?)?;
+    for name in &names {
+        if target.join(name).exists() {
+            fs::rename(target.join(name), away.join(name))?;
+        }
+        fs::rename(inside.join(name), target.join(name))?;
+    }
+    fs::remove_dir_all(&away)?;
+    fs::remove_dir_all(&inside)
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry?;
+        let path = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
+        if entry.file_type().is_dir() { fs::create_dir_all(path)? } else { _ = fs::copy(entry.path(), path)? }
+    }
+    Ok(())
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+}

@@ -1,0 +1,160 @@
+//! Reads a folder of sources: every file once, in parallel, with every problem of every file.
+
+use super::catalog_file::{self, CatalogFile};
+use super::manifest::{self, Manifest};
+use crate::problem::{Problem, SourceFile};
+use crate::words::{Version, Word};
+use rayon::prelude::*;
+use rustix::fs::OFlags;
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A source file is at most this long, in bytes.
+pub const MAX_MANIFEST: u64 = 1 << 20;
+/// A catalog has at most this many releases.
+const MAX_RELEASES: usize = 100_000;
+const CATALOG: &str = "catalog.yaml";
+
+/// Everything that was read, valid word by word.
+#[derive(Debug)]
+pub struct Sources {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The catalog; `None` when it has problems.
+    pub catalog: Option<CatalogFile>,
+    /// The manifests without problems, in order of their file names.
+    pub manifests: Vec<Manifest>,
+    /// Names of the manifests that have problems: they exist, but nothing is known of them.
+    pub broken: BTreeSet<String>,
+}
+
+/// Reads all sources of a folder. Problems do not stop it: what could be read is returned with them.
+pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
+    let root = match folder.canonicalize() {
+        Ok(root) if root.is_dir() => root,
+        Ok(_) => {
+            problems.push(Problem::of_file(folder.display(), "not a folder; releases live in a folder with a catalog.yaml"));
+            return None;
+        }
+        Err(error) => {
+            problems.push(Problem::of_file(folder.display(), format!("cannot be read: {error}; name the folder with --releases")));
+            return None;
+        }
+    };
+    let names = list(folder, problems)?;
+    let (catalog, stems): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| name == CATALOG);
+    if stems.len() > MAX_RELEASES {
+        problems.push(Problem::of_file(folder.display(), format!("{} releases; at most {MAX_RELEASES} are supported", stems.len())));
+        return None;
+    }
+    if catalog.is_empty() {
+        problems.push(Problem::of_file(folder.join(CATALOG).display(), "missing; the smallest catalog is one line: `channels: { stable: {} }`"));
+    }
+    let catalog = catalog.first().and_then(|(name, link)| read_file(&root, folder, name, *link, problems)).and_then(|file| catalog_file::read(&file, problems));
+    let read: Vec<(String, Option<Manifest>, Vec<Problem>)> = stems
+        .into_par_iter()
+        .map(|(name, link)| {
+            let mut problems = Vec::new();
+            let stem = name.trim_end_matches(".yaml").to_owned();
+            let manifest = read_file(&root, folder, &name, link, &mut problems).and_then(|file| manifest::read(&file, &stem, &mut problems));
+            (stem, manifest, problems)
+        })
+        .collect();
+    let mut sources = Sources { folder: folder.to_owned(), catalog, manifests: Vec::with_capacity(read.len()), broken: BTreeSet::new() };
+    for (stem, manifest, found) in read {
+        problems.extend(found);
+        match manifest {
+            Some(manifest) => sources.manifests.push(manifest),
+            None => _ = sources.broken.insert(stem),
+        }
+    }
+    Some(sources)
+}
+
+/// The names of the source files, sorted, and whether each is a link. Other files are none of our business, near misses are.
+fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)>> {
+    let mut names = Vec::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                problems.push(Problem::of_file(folder.display(), format!("cannot be read: {error}")));
+                return None;
+            }
+        };
+        let path = entry.path().display().to_string();
+        let Some(name) = entry.file_name().to_str() else {
+            problems.push(Problem::of_file(crate::problem::shown(&path), "the name is not UTF-8"));
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        match name.rsplit_once('.') {
+            Some((_, "yaml")) => names.push((name.to_owned(), entry.path_is_symlink())),
+            Some((stem, "yml")) => problems.push(Problem::of_file(path, format!("is not read; rename it to {stem}.yaml"))),
+            _ => {}
+        }
+    }
+    names.retain(|(name, _)| match Version::parse(name.trim_end_matches(".yaml")) {
+        Err(expected) if name != CATALOG => {
+            let path = crate::problem::shown(&folder.join(name).display().to_string());
+            problems.push(Problem::of_file(path, format!("a release's file is named by its version: expected {expected}")));
+            false
+        }
+        _ => true,
+    });
+    Some(names)
+}
+
+fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {
+    let path = folder.join(name);
+    let shown = crate::problem::shown(&path.display().to_string());
+    // Following a link out of the folder would compile what nobody reviewed.
+    if is_link {
+        match path.canonicalize() {
+            Ok(real) if real.starts_with(root) => {}
+            Ok(_) => {
+                problems.push(Problem::of_file(shown, "is a link that leaves the folder"));
+                return None;
+            }
+            Err(error) => {
+                problems.push(Problem::of_file(shown, format!("cannot be read: {error}")));
+                return None;
+            }
+        }
+    }
+    match read_source(&path) {
+        Ok(text) => Some(Arc::new(SourceFile { path: shown, text })),
+        Err(message) => {
+            problems.push(Problem::of_file(shown, message));
+            None
+        }
+    }
+}
+
+/// A regular file of at most 1 MiB of UTF-8, without its byte order mark. Never waits for a pipe or a device.
+pub fn read_source(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = std::fs::File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_MANIFEST {
+        return Err("is larger than 1 MiB".to_owned());
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("is UTF-16; save it as UTF-8".to_owned());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("is not UTF-8 (line {line})")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}

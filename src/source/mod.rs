@@ -1,0 +1,14 @@
+//! The file formats exactly as written, and the only way in from the disk.
+
+mod catalog_file;
+pub mod edit;
+mod fields;
+pub mod import;
+mod load;
+mod manifest;
+mod yaml;
+
+pub use catalog_file::{AccessPolicy, CatalogFile, ChannelEntry, Export, Page, Presign, Storage, V1};
+pub use fields::{At, suggestion};
+pub use load::{MAX_MANIFEST, Sources, load, read_source};
+pub use manifest::{ArtifactEntry, AttachmentEntry, MAX_SIZE, Manifest};

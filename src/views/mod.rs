@@ -1,0 +1,43 @@
+//! Everything that is published, one file each; the table below is the whole list.
+
+mod history;
+mod openapi;
+mod site;
+mod v2;
+
+use crate::catalog::Catalog;
+use crate::ledger::Ledger;
+use crate::redirects;
+use crate::snapshot::{LEDGER, REDIRECTS, Snapshot};
+
+pub use history::is_tile;
+
+/// A view adds its files to the snapshot.
+type View = fn(&Catalog, &mut Snapshot);
+
+const VIEWS: &[View] = &[v2::render, history::render, openapi::render, site::render, ledger, redirect_map];
+
+/// The whole site: every view, in the order of the table.
+pub fn render(catalog: &Catalog) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for view in VIEWS {
+        view(catalog, &mut snapshot);
+    }
+    snapshot
+}
+
+fn ledger(catalog: &Catalog, snapshot: &mut Snapshot) {
+    snapshot.internal(LEDGER, json(&Ledger::of(catalog)));
+}
+
+fn redirect_map(catalog: &Catalog, snapshot: &mut Snapshot) {
+    snapshot.internal(REDIRECTS, json(&redirects::plan(catalog)));
+}
+
+/// A document: compact JSON and a final newline.
+fn json(document: &impl serde::Serialize) -> Vec<u8> {
+    // Nothing that is serialised here can fail: no maps with odd keys, no floats.
+    let mut bytes = serde_json::to_vec(document).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}

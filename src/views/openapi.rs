@@ -1,0 +1,732 @@
+//! `openapi.json`: every address, parameter and answer, in the form that machines read before they ask.
+
+use super::v2::FOLDER;
+use crate::catalog::{Artifact, Catalog, Release, State};
+use crate::lists::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy};
+use crate::policy::{Access, Policy};
+use crate::redirects::{path_address, query_address};
+use crate::snapshot::Snapshot;
+use crate::words::{Arch, Channel, ContentType, HttpsUrl, Os, Platform};
+use serde_json::{Map, Value, json};
+
+/// The paths of a family of addresses.
+type Family = fn(&Catalog) -> Vec<(String, Value)>;
+
+/// The families that are described, one function each.
+const FAMILIES: &[Family] = &[v2, site];
+
+const RELEASES: &str = "releases";
+const DOWNLOADS: &str = "downloads";
+const DOCUMENTS: &str = "documents";
+
+/// Characters of the longest cursor that is looked at.
+const MAX_CURSOR: usize = 1024;
+/// How many releases the examples of a parameter name.
+const EXAMPLES: usize = 3;
+
+/// SemVer 2.0.0, loosely: whoever generates from it should not have to think, and what does not exist is 404 anyway.
+const VERSION: &str = r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$";
+const FILE_NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+const CHANNEL: &str = "^[a-z][a-z0-9-]{0,31}$";
+const SHA256: &str = "^[0-9a-f]{64}$";
+const TILE: &str = r"^[0-9a-f]{64}\.json$";
+const REASON: &str = "^[ -~]{1,200}$";
+const TIME: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$";
+
+/// What the `code` of an error may be.
+const CODES: &[&str] = &[
+    "invalid_request",
+    "bad_request",
+    "unauthorized",
+    "not_found",
+    "method_not_allowed",
+    "gone",
+    "uri_too_long",
+    "expectation_failed",
+    "misdirected_request",
+    "headers_too_large",
+    "internal_error",
+    "unavailable",
+];
+
+/// The parameters, in the order in which they are checked.
+const FIELDS: &[&str] = &["channel", "platform", "arch", "sort_by", "sort_order", "page_size", "cursor"];
+
+const CONVENTIONS: &str = "Every address answers GET, HEAD and OPTIONS.
+
+- Names in a query that are not described here are ignored. A described one that is empty, repeated or out of its set is \
+refused with 400. `+` is a plus.
+- Paths are compared byte for byte: one that holds a `%` leads nowhere.
+- A document has a strong `ETag`; sent back in `If-None-Match`, it makes the answer 304 for as long as nothing changes.
+- Addresses in documents are relative to the origin that serves this API.
+- A request body is never read.";
+
+/// Adds the description.
+pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
+    let paths: Value = FAMILIES.iter().flat_map(|family| family(catalog)).collect();
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": format!("{} releases", catalog.product()),
+            "summary": format!("Published releases of {}, and redirects to their files.", catalog.product()),
+            "description": CONVENTIONS,
+            "version": "2",
+        },
+        "servers": [{ "url": catalog.public_url().map_or("/", HttpsUrl::as_str) }],
+        "tags": [
+            { "name": RELEASES, "description": "Releases, one by one and in lists." },
+            { "name": DOWNLOADS, "description": "Redirects to where the bytes lie." },
+            { "name": DOCUMENTS, "description": "The same answers as files that any static host or CDN can serve. They ignore the query." },
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(catalog),
+            "parameters": parameters(catalog),
+            "headers": named_headers(),
+            "responses": refusals(catalog.v2_access()),
+            "securitySchemes": security_schemes(catalog.v2_access()),
+        },
+    });
+    snapshot.document("openapi.json", super::json(&document), Policy::Moving, catalog.v2_access(), &[]);
+}
+
+/// What a GET of one path is called, what it takes, and what it gives.
+struct Operation {
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    parameters: Vec<Value>,
+    /// What it answers when all is well, by status.
+    answers: Vec<(&'static str, Value)>,
+    /// Its own refusals; those of every address are added to them.
+    refusals: &'static [Refusal],
+}
+
+/// A status, and the component that describes it.
+type Refusal = (&'static str, &'static str);
+
+const BAD_REQUEST: Refusal = ("400", "BadRequest");
+const UNAUTHORIZED: Refusal = ("401", "Unauthorized");
+const NOT_FOUND: Refusal = ("404", "NotFound");
+const METHOD_NOT_ALLOWED: Refusal = ("405", "MethodNotAllowed");
+const GONE: Refusal = ("410", "Gone");
+const UNAVAILABLE: Refusal = ("503", "Unavailable");
+const ANY_OTHER: Refusal = ("default", "Error");
+
+impl Operation {
+    fn path_item(self, access: Access) -> Value {
+        let guarded = (access == Access::Required).then_some(UNAUTHORIZED);
+        let refusals = self.refusals.iter().copied().chain([BAD_REQUEST, METHOD_NOT_ALLOWED, ANY_OTHER]).chain(guarded);
+        let refusals = refusals.map(|(status, name)| (status, reference("responses", name)));
+        let responses: Value = self.answers.into_iter().chain(refusals).collect();
+        json!({
+            "get": {
+                "operationId": self.id,
+                "tags": [self.tag],
+                "summary": self.summary,
+                "description": self.description,
+                "security": security(access),
+                "parameters": self.parameters,
+                "responses": responses,
+            },
+        })
+    }
+}
+
+fn v2(catalog: &Catalog) -> Vec<(String, Value)> {
+    let operations = [
+        ("", list(catalog)),
+        ("/latest", latest(catalog)),
+        ("/{version}", release(catalog)),
+        ("/latest/download", latest_download(catalog)),
+        ("/{version}/download", release_download(catalog)),
+        ("/{version}/download/windows/{filename}", file_download(catalog, "downloadWindowsFile", Some(Os::Windows))),
+        ("/{version}/download/macos/{arch}/{filename}", file_download(catalog, "downloadMacosFile", Some(Os::Macos))),
+        ("/{version}/download/linux/{arch}/{filename}", file_download(catalog, "downloadLinuxFile", Some(Os::Linux))),
+        ("/{version}/download/files/{filename}", file_download(catalog, "downloadAttachment", None)),
+        ("/index.json", list_document(catalog)),
+        ("/latest.json", latest_document(catalog)),
+        ("/latest/{channel}.json", channel_document(catalog)),
+        ("/{version}.json", release_document(catalog)),
+        ("/history/index.json", history_index_document(catalog)),
+        ("/history/{file}", history_tile_document(catalog)),
+    ];
+    let path = |(rest, operation): (&str, Operation)| (format!("/{FOLDER}{rest}"), operation.path_item(catalog.v2_access()));
+    operations.into_iter().map(path).collect()
+}
+
+/// What lies at the root, beside the families.
+fn site(catalog: &Catalog) -> Vec<(String, Value)> {
+    let operation = Operation {
+        id: "getOpenApi",
+        tag: DOCUMENTS,
+        summary: "Get this description",
+        description: "The OpenAPI document that describes every address.",
+        parameters: shared(&["IfNoneMatch"]),
+        answers: document(catalog, Policy::Moving, "OpenApi", &[]),
+        refusals: &[],
+    };
+    vec![("/openapi.json".to_owned(), operation.path_item(catalog.v2_access()))]
+}
+
+fn list(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "listAgentReleases",
+        tag: RELEASES,
+        summary: "List agent releases",
+        description: "A page of the releases that a channel offers; yanked and recalled ones are not among them. A release \
+            without a publication time comes last in both orders, and equal times are ordered by version. An empty channel \
+            is an empty list.",
+        parameters: shared(&["ListChannel", "SortBy", "SortOrder", "PageSize", "Cursor", "IfNoneMatch"]),
+        answers: document(catalog, Policy::View, "AgentReleaseList", &["Link"]),
+        refusals: &[],
+    }
+}
+
+fn latest(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getLatestAgentRelease",
+        tag: RELEASES,
+        summary: "Get the current release of a channel",
+        description: "The head of a channel: the release that it is pinned to, or else its highest version that is neither \
+            yanked nor recalled. 404 while the channel is empty.",
+        parameters: shared(&["Channel", "IfNoneMatch"]),
+        answers: document(catalog, Policy::View, "AgentRelease", &[]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn release(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getAgentRelease",
+        tag: RELEASES,
+        summary: "Get a release by its version",
+        description: "Answers for yanked and recalled releases too. Without `channel`, the document names stable if the \
+            release is in it, else the first declared channel that it is in, else latest.",
+        parameters: shared(&["Version", "ReleaseChannel", "IfNoneMatch"]),
+        answers: document(catalog, Policy::View, "AgentRelease", &["X-Release-Yanked"]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn latest_download(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "downloadLatestAgentRelease",
+        tag: DOWNLOADS,
+        summary: "Download an installer of a channel's current release",
+        description: "Redirects to where the installer lies. The channel may move between two requests: whoever compares \
+            hashes takes the `download_url` that stands beside the hash.",
+        parameters: shared(&["Channel", "Platform", "Arch"]),
+        answers: redirect(catalog, &[]),
+        refusals: &[NOT_FOUND, UNAVAILABLE],
+    }
+}
+
+fn release_download(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "downloadAgentRelease",
+        tag: DOWNLOADS,
+        summary: "Download an installer of a release",
+        description: "Redirects to where the installer lies, for a yanked release too; the files of a recalled one are gone.",
+        parameters: shared(&["Version", "Platform", "Arch"]),
+        answers: redirect(catalog, &["X-Release-Yanked"]),
+        refusals: &[NOT_FOUND, GONE, UNAVAILABLE],
+    }
+}
+
+/// The path form of a download, which ends in the file's name; without a system, that of an attachment.
+fn file_download(catalog: &Catalog, id: &'static str, os: Option<Os>) -> Operation {
+    let files = example_files(catalog, os);
+    let examples = |word: fn(&(&Release, &Artifact)) -> String| -> Value {
+        files.iter().map(|file| (path_address(&file.0.version, file.1), json!({ "value": word(file) }))).collect()
+    };
+    let version = examples(|(release, _)| release.version.to_string());
+    let arch = examples(|(_, file)| file.platform.map_or("", |platform| platform.arch().as_str()).to_owned());
+    let filename = examples(|(_, file)| file.filename.to_string());
+    let mut parameters = vec![path_parameter("version", "A release's version.", &reference("schemas", "Version"), &version)];
+    if matches!(os, Some(Os::Macos | Os::Linux)) {
+        parameters.push(path_parameter("arch", "The processor architecture.", &arch_schema(), &arch));
+    }
+    parameters.push(path_parameter("filename", "The file's exact name.", &reference("schemas", "FileName"), &filename));
+    Operation {
+        id,
+        tag: DOWNLOADS,
+        summary: match os {
+            Some(Os::Windows) => "Download a Windows installer by its file name",
+            Some(Os::Macos) => "Download a macOS installer by its file name",
+            Some(Os::Linux) => "Download a Linux installer by its file name",
+            None => "Download another file of a release by its name",
+        },
+        description: "The same redirect without a query, at an address that ends in the real file name.",
+        parameters,
+        answers: redirect(catalog, &["X-Release-Yanked"]),
+        refusals: &[NOT_FOUND, GONE, UNAVAILABLE],
+    }
+}
+
+fn list_document(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getAgentReleaseListDocument",
+        tag: DOCUMENTS,
+        summary: "Get the first page of the list",
+        description: "What the list answers without any parameter.",
+        parameters: shared(&["IfNoneMatch"]),
+        answers: document(catalog, Policy::Moving, "AgentReleaseList", &["Link"]),
+        refusals: &[],
+    }
+}
+
+fn latest_document(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getLatestAgentReleaseDocument",
+        tag: DOCUMENTS,
+        summary: "Get the current stable release",
+        description: "The document for pages that offer downloads. There is none while stable is empty.",
+        parameters: shared(&["IfNoneMatch"]),
+        answers: document(catalog, Policy::Moving, "AgentRelease", &[]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn channel_document(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getChannelDocument",
+        tag: DOCUMENTS,
+        summary: "Get the current release of a channel as a file",
+        description: "There is none while the channel is empty.",
+        parameters: shared(&["PathChannel", "IfNoneMatch"]),
+        answers: document(catalog, Policy::Moving, "AgentRelease", &[]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn release_document(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getAgentReleaseDocument",
+        tag: DOCUMENTS,
+        summary: "Get a release by its version as a file",
+        description: "What the version's address answers without `channel`.",
+        parameters: shared(&["Version", "IfNoneMatch"]),
+        answers: document(catalog, Policy::Moving, "AgentRelease", &["X-Release-Yanked"]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn history_index_document(catalog: &Catalog) -> Operation {
+    let mut answers = document(catalog, Policy::Moving, "HistoryIndex", &[]);
+    if let Some((_, index)) = answers.first_mut() {
+        index["links"] = json!({ "tile": { "operationId": "getHistoryTile", "parameters": { "file": "$response.body#/tiles/0/file" } } });
+    }
+    Operation {
+        id: "getHistoryIndex",
+        tag: DOCUMENTS,
+        summary: "Get the index of the whole history",
+        description: "Every version that was ever published lies in one of the tiles, ascending.",
+        parameters: shared(&["IfNoneMatch"]),
+        answers,
+        refusals: &[],
+    }
+}
+
+fn history_tile_document(catalog: &Catalog) -> Operation {
+    Operation {
+        id: "getHistoryTile",
+        tag: DOCUMENTS,
+        summary: "Get a tile of the history",
+        description: "Named by the SHA-256 of its bytes, so it never changes and can be kept for ever.",
+        parameters: shared(&["Tile", "IfNoneMatch"]),
+        answers: document(catalog, Policy::Immutable, "HistoryTile", &[]),
+        refusals: &[NOT_FOUND],
+    }
+}
+
+fn shared(parameters: &[&str]) -> Vec<Value> {
+    parameters.iter().map(|name| reference("parameters", name)).collect()
+}
+
+/// A document and its 304, with the headers that its policy gives, an entity tag, and these.
+fn document(catalog: &Catalog, policy: Policy, schema: &str, more: &[&str]) -> Vec<(&'static str, Value)> {
+    let headers = headers(catalog.v2_access(), policy, &[&["ETag", "X-Release-Snapshot"][..], more].concat());
+    let unchanged = json!({ "description": "Not changed since the copy that the client has.", "headers": headers });
+    let content = json!({ "application/json": { "schema": reference("schemas", schema) } });
+    let whole = json!({ "description": "The document.", "headers": headers, "content": content });
+    vec![("200", whole), ("304", unchanged)]
+}
+
+fn redirect(catalog: &Catalog, more: &[&str]) -> Vec<(&'static str, Value)> {
+    let named = [&["Location", "Content-Disposition", "X-Checksum-SHA256", "X-Release-Snapshot"][..], more].concat();
+    let headers = headers(catalog.v2_access(), Policy::Redirect, &named);
+    vec![("302", json!({ "description": "Where the bytes lie. There is no body.", "headers": headers }))]
+}
+
+/// The headers that a policy gives, with exactly the values that it gives them, and these of the named ones.
+fn headers(access: Access, policy: Policy, named: &[&str]) -> Value {
+    let fixed = policy.headers(access).into_iter().filter(|(name, _)| *name != "Content-Type");
+    let fixed = fixed.map(|(name, value)| (name.to_owned(), json!({ "required": true, "schema": { "type": "string", "const": value } })));
+    let named = named.iter().map(|name| ((*name).to_owned(), reference("headers", name)));
+    fixed.chain(named).collect()
+}
+
+/// The headers whose values depend on more than the policy.
+fn named_headers() -> Value {
+    let header = |required, description, schema: Value| json!({ "required": required, "description": description, "schema": schema });
+    let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let always = |value: &str| json!({ "type": "string", "const": value });
+    let address = json!({ "type": "string", "format": "uri-reference", "minLength": 1 });
+    let seconds = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "ETag": header(true, "A strong entity tag.", text("^\"[!#-~]+\"$")),
+        "Link": header(false, "The address of the next page, when there is one.", text("^<[!-;=?-~]+>; rel=\"next\"$")),
+        "Location": header(true, "The versioned address of the file.", address),
+        "Content-Disposition": header(true, "The name to save the file under.", text("^attachment; filename=\"[A-Za-z0-9._-]+\"$")),
+        "X-Checksum-SHA256": header(false, "The file's SHA-256; left out when it is unknown.", text(SHA256)),
+        "X-Release-Yanked": header(false, "Why the release is no longer offered; only on a yanked one.", text(REASON)),
+        "X-Release-Snapshot": header(false, "Which snapshot answered; added by the edge.", text("^[0-9a-f]{16}$")),
+        "Allow": header(true, "The methods of every address.", always("GET, HEAD, OPTIONS")),
+        "Retry-After": header(true, "Seconds to wait.", seconds),
+        "WWW-Authenticate": header(true, "How to authenticate.", always("Bearer realm=\"agent-releases\"")),
+    })
+}
+
+/// The refusals that operations share, as components.
+fn refusals(access: Access) -> Value {
+    let mut refusals = vec![
+        ("BadRequest", bad_request(access)),
+        ("NotFound", not_found(access)),
+        ("MethodNotAllowed", refusal(access, "Not GET, HEAD or OPTIONS.", &["method_not_allowed"], &empty(), &["Allow"])),
+        ("Gone", gone(access)),
+        ("Unavailable", refusal(access, "There is no artifact store, or no room.", &["unavailable"], &empty(), &["Retry-After"])),
+        ("Error", refusal(access, "Any other refusal.", CODES, &json!({ "type": "object" }), &[])),
+    ];
+    if access == Access::Required {
+        let challenge = refusal(access, "No valid token and no valid session.", &["unauthorized"], &empty(), &["WWW-Authenticate"]);
+        refusals.push(("Unauthorized", challenge));
+    }
+    refusals.into_iter().collect()
+}
+
+fn bad_request(access: Access) -> Value {
+    let details = json!({
+        "type": "object",
+        "properties": {
+            "field": { "enum": FIELDS, "description": "The first bad parameter." },
+            "value": { "type": "string", "description": "As it was given, decoded; of a repeated one the first." },
+            "allowed": { "type": "array", "items": { "type": "string" }, "description": "The closed set that it should have been of." },
+        },
+        "additionalProperties": false,
+    });
+    let description = "A parameter is not what it should be (`invalid_request`), or the request itself is not (`bad_request`).";
+    refusal(access, description, &["invalid_request", "bad_request"], &details, &[])
+}
+
+fn not_found(access: Access) -> Value {
+    let details = json!({
+        "type": "object",
+        "properties": {
+            "version": { "type": "string" },
+            "channel": { "type": "string" },
+            "platform": { "type": "string" },
+            "arch": { "type": ["string", "null"] },
+            "path": { "type": "string", "description": "As it was sent, without the query." },
+        },
+        "additionalProperties": false,
+    });
+    let description = "No such release (`version`, `channel` or both), no such artifact (`version`, `platform`, `arch`), or no such address (`path`).";
+    refusal(access, description, &["not_found"], &details, &[])
+}
+
+fn gone(access: Access) -> Value {
+    let details = json!({
+        "type": "object",
+        "required": ["version", "reason"],
+        "properties": {
+            "version": reference("schemas", "Version"),
+            "reason": { "type": "string", "pattern": REASON },
+        },
+        "additionalProperties": false,
+    });
+    refusal(access, "The release is recalled: its files are withdrawn.", &["gone"], &details, &[])
+}
+
+fn empty() -> Value {
+    json!({ "type": "object", "maxProperties": 0 })
+}
+
+fn refusal(access: Access, description: &str, codes: &[&str], details: &Value, named: &[&str]) -> Value {
+    let narrowed = json!({ "properties": { "error": { "properties": { "code": { "enum": codes }, "details": details } } } });
+    json!({
+        "description": description,
+        "headers": headers(access, Policy::Error, &[named, &["X-Release-Snapshot"][..]].concat()),
+        "content": { "application/json": { "schema": { "allOf": [reference("schemas", "Error"), narrowed] } } },
+    })
+}
+
+/// The parameters that operations share, as components.
+fn parameters(catalog: &Catalog) -> Value {
+    let channel = reference("schemas", "Channel");
+    let stable = json!({ "$ref": "#/components/schemas/Channel", "default": Channel::STABLE });
+    let cursor = json!({ "type": "string", "minLength": 1, "maxLength": MAX_CURSOR, "pattern": "^[A-Za-z0-9_-]+$" });
+    let page_size = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE });
+    let sort_by = json!({ "type": "string", "enum": SortBy::WORDS, "default": SortBy::PublishedAt.as_str() });
+    let sort_order = json!({ "type": "string", "enum": Order::WORDS, "default": Order::Desc.as_str() });
+    let query = |name: &str, description: &str, schema: &Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
+    json!({
+        "Channel": query("channel", "The channel to ask.", &stable),
+        "ListChannel": query("channel", "The channel whose releases are listed.", &stable),
+        "ReleaseChannel": query("channel", "The channel to answer for; 404 when the release is not in it.", &channel),
+        "SortBy": query("sort_by", "What the list is sorted by.", &sort_by),
+        "SortOrder": query("sort_order", "In which direction.", &sort_order),
+        "PageSize": query("page_size", "How many releases a page has; may change between pages.", &page_size),
+        "Cursor": query("cursor", "The `next_cursor` of a page of the same channel and order; any other is 400.", &cursor),
+        "Platform": platform_parameter(),
+        "Arch": query("arch", "The processor architecture: required with `platform=macos`, refused with `platform=windows`.", &arch_schema()),
+        "Version": path_parameter("version", "A release's version.", &reference("schemas", "Version"), &example_versions(catalog)),
+        "PathChannel": path_parameter("channel", "A channel.", &channel, &json!({})),
+        "Tile": path_parameter("file", "A tile's name, from the index.", &json!({ "type": "string", "pattern": TILE }), &json!({})),
+        "IfNoneMatch": {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "The entity tags of the copies that the client has.",
+            "schema": { "type": "string" },
+        },
+    })
+}
+
+fn platform_parameter() -> Value {
+    json!({
+        "name": "platform",
+        "in": "query",
+        "required": true,
+        "description": "The operating system.",
+        "schema": { "type": "string", "enum": [Os::Windows.as_str(), Os::Macos.as_str()] },
+    })
+}
+
+fn arch_schema() -> Value {
+    json!({ "type": "string", "enum": [Arch::Arm64.as_str(), Arch::X86_64.as_str()] })
+}
+
+fn path_parameter(name: &str, description: &str, schema: &Value, examples: &Value) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema, "examples": examples })
+}
+
+fn schemas(catalog: &Catalog) -> Value {
+    let channels: Vec<&str> = catalog.channels().iter().map(|channel| channel.name.as_str()).collect();
+    json!({
+        "Version": { "type": "string", "description": "SemVer 2.0.0 without build metadata.", "minLength": 5, "maxLength": 64, "pattern": VERSION },
+        "FileName": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": FILE_NAME },
+        "Channel": { "type": "string", "description": "A stream of releases; `latest` holds all of them.", "enum": channels },
+        "AgentArtifact": agent_artifact_schema(),
+        "AgentRelease": agent_release_schema(catalog),
+        "AgentReleaseList": agent_release_list_schema(),
+        "HistoryIndex": history_index_schema(),
+        "HistoryTile": history_tile_schema(),
+        "HistoryRelease": history_release_schema(),
+        "Error": error_schema(),
+        "OpenApi": { "type": "object", "required": ["openapi", "info", "paths"] },
+    })
+}
+
+/// An object whose every key is always present, and no other.
+fn closed(description: &str, properties: &Value) -> Value {
+    let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+    json!({
+        "type": "object",
+        "description": description,
+        "required": required,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn agent_artifact_schema() -> Value {
+    closed(
+        "A file of a release.",
+        &json!({
+            "filename": reference("schemas", "FileName"),
+            "content_type": { "type": "string", "minLength": 3, "maxLength": 127, "description": "The media type with which the bytes are sent." },
+            "size_bytes": { "type": ["integer", "null"], "format": "int64", "minimum": 0 },
+            "sha256": { "type": ["string", "null"], "pattern": SHA256 },
+            "download_url": {
+                "type": "string",
+                "format": "uri-reference",
+                "pattern": format!("^/{FOLDER}/"),
+                "description": "The address that redirects to the bytes of exactly this version; in the history, its path form.",
+            },
+        }),
+    )
+}
+
+fn agent_release_schema(catalog: &Catalog) -> Value {
+    let artifact = || json!({ "anyOf": [reference("schemas", "AgentArtifact"), { "type": "null" }] });
+    let macos = closed("The macOS installers by architecture.", &json!({ "arm64": artifact(), "x86_64": artifact() }));
+    let artifacts = closed("The installers by platform.", &json!({ "windows": artifact(), "macos": macos }));
+    let mut schema = closed(
+        "A published release.",
+        &json!({
+            "channel": reference("schemas", "Channel"),
+            "version": reference("schemas", "Version"),
+            "published_at": published_at_schema(),
+            "notes_url": notes_url_schema(),
+            "artifacts": artifacts,
+        }),
+    );
+    schema["examples"] = json!([example_release(catalog)]);
+    schema
+}
+
+fn published_at_schema() -> Value {
+    json!({ "type": ["string", "null"], "format": "date-time", "pattern": TIME })
+}
+
+fn notes_url_schema() -> Value {
+    json!({ "type": ["string", "null"], "format": "uri", "pattern": "^https://", "maxLength": 2048 })
+}
+
+fn agent_release_list_schema() -> Value {
+    closed(
+        "A page of a list.",
+        &json!({
+            "data": { "type": "array", "items": reference("schemas", "AgentRelease"), "maxItems": MAX_PAGE_SIZE },
+            "total_count": { "type": "integer", "minimum": 0, "description": "How many releases the whole list has." },
+            "next_cursor": { "type": ["string", "null"], "minLength": 1, "maxLength": MAX_CURSOR, "description": "Where the next page begins; null on the last one." },
+        }),
+    )
+}
+
+fn history_index_schema() -> Value {
+    let tile = closed(
+        "A tile, and which versions it holds.",
+        &json!({
+            "file": { "type": "string", "pattern": TILE },
+            "count": { "type": "integer", "minimum": 1 },
+            "first": reference("schemas", "Version"),
+            "last": reference("schemas", "Version"),
+        }),
+    );
+    closed(
+        "The tiles of the history, ascending by version.",
+        &json!({ "total_count": { "type": "integer", "minimum": 0 }, "tiles": { "type": "array", "items": tile } }),
+    )
+}
+
+fn history_tile_schema() -> Value {
+    let data = json!({ "type": "array", "items": reference("schemas", "HistoryRelease"), "minItems": 1 });
+    closed("Some releases of the history, ascending by version.", &json!({ "data": data }))
+}
+
+fn history_release_schema() -> Value {
+    let artifacts: Value = Platform::ALL.iter().map(|platform| (platform.id(), reference("schemas", "AgentArtifact"))).collect();
+    closed(
+        "A release in every detail that is published of it.",
+        &json!({
+            "version": reference("schemas", "Version"),
+            // A tile is older than the catalog, so it may name a channel that is no longer declared.
+            "channels": { "type": "array", "items": { "type": "string", "pattern": CHANNEL }, "description": "Without `latest`, which holds every release." },
+            "state": { "type": "string", "enum": ["published", "yanked", "recalled"] },
+            "reason": { "type": ["string", "null"], "pattern": REASON, "description": "Why it is yanked or recalled." },
+            "published_at": published_at_schema(),
+            "notes_url": notes_url_schema(),
+            "artifacts": { "type": "object", "properties": artifacts, "additionalProperties": false },
+            "attachments": { "type": "object", "propertyNames": reference("schemas", "FileName"), "additionalProperties": reference("schemas", "AgentArtifact") },
+        }),
+    )
+}
+
+fn error_schema() -> Value {
+    let error = closed(
+        "What was refused, and why.",
+        &json!({
+            "code": { "type": "string", "enum": CODES },
+            "message": { "type": "string", "minLength": 1 },
+            "details": { "type": "object" },
+        }),
+    );
+    closed("A refusal.", &json!({ "error": error }))
+}
+
+/// Nobody needs credentials for a public family; a required one takes a token or a session.
+fn security(access: Access) -> Value {
+    match access {
+        Access::Public => json!([]),
+        Access::Required => json!([{ "token": [] }, { "session": [] }]),
+    }
+}
+
+fn security_schemes(access: Access) -> Value {
+    match access {
+        Access::Public => json!({}),
+        Access::Required => json!({
+            "token": { "type": "http", "scheme": "bearer", "description": "A token that the edge was given. Goes before the session." },
+            "session": { "type": "apiKey", "in": "cookie", "name": "session", "description": "The application's session cookie; its name is the edge's to choose." },
+        }),
+    }
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+/// Stable's head, or where there is none a release that might be.
+fn example_release(catalog: &Catalog) -> Value {
+    let stable = catalog.channels().iter().find(|channel| channel.name.as_str() == Channel::STABLE);
+    let Some(release) = stable.and_then(|channel| channel.head).and_then(|head| catalog.releases().get(head)) else {
+        return invented_release();
+    };
+    let artifact = |platform| release.artifacts.iter().find(|file| file.platform == Some(platform)).map(|file| example_artifact(release, platform, file));
+    json!({
+        "channel": Channel::STABLE,
+        "version": release.version,
+        "published_at": release.published_at,
+        "notes_url": release.notes_url,
+        "artifacts": {
+            "windows": artifact(Platform::WindowsX86_64),
+            "macos": { "arm64": artifact(Platform::MacosArm64), "x86_64": artifact(Platform::MacosX86_64) },
+        },
+    })
+}
+
+fn example_artifact(release: &Release, platform: Platform, file: &Artifact) -> Value {
+    json!({
+        "filename": file.filename,
+        "content_type": file.content_type,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "download_url": query_address(&release.version, platform),
+    })
+}
+
+fn invented_release() -> Value {
+    json!({
+        "channel": Channel::STABLE,
+        "version": "1.8.3",
+        "published_at": "2026-02-24T21:23:53.082Z",
+        "notes_url": "https://github.com/Scalepad/scalepad-agent/releases/tag/v1.8.3",
+        "artifacts": {
+            "windows": {
+                "filename": "ScalepadAgent-1.8.3.msi",
+                "content_type": ContentType::DEFAULT,
+                "size_bytes": 12_345_678,
+                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "download_url": format!("/{FOLDER}/1.8.3/download?platform=windows"),
+            },
+            "macos": { "arm64": null, "x86_64": null },
+        },
+    })
+}
+
+/// The highest releases that are offered: an example should lead somewhere.
+fn offered(catalog: &Catalog) -> impl Iterator<Item = &Release> {
+    catalog.releases().iter().rev().filter(|release| release.state == State::Published)
+}
+
+fn example_versions(catalog: &Catalog) -> Value {
+    offered(catalog).take(EXAMPLES).map(|release| (release.version.to_string(), json!({ "value": release.version }))).collect()
+}
+
+/// Files that the path form of this system leads to, or attachments without one.
+fn example_files(catalog: &Catalog, os: Option<Os>) -> Vec<(&Release, &Artifact)> {
+    let files = offered(catalog).flat_map(|release| release.artifacts.iter().chain(&release.attachments).map(move |file| (release, file)));
+    files.filter(|(_, file)| file.platform.map(Platform::os) == os).take(EXAMPLES).collect()
+}

@@ -1,0 +1,29 @@
+//! `private/site.json`: what the edge needs besides the documents and the redirect map to know every answer.
+
+use super::json;
+use crate::catalog::Catalog;
+use crate::site_table::{ChannelEntry, ReleaseEntry, SiteTable};
+use crate::snapshot::{SITE, Snapshot};
+
+/// Adds the table.
+pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
+    let version_at = |index: usize| catalog.releases().get(index).map(|release| release.version.as_str().into());
+    let table = SiteTable {
+        product: catalog.product().into(),
+        v2_access: catalog.v2_access(),
+        channels: catalog.channels().iter().map(|channel| ChannelEntry { name: channel.name.as_str().into(), head: channel.head.and_then(version_at) }).collect(),
+        releases: catalog
+            .releases()
+            .iter()
+            .map(|release| ReleaseEntry {
+                version: release.version.as_str().into(),
+                channels: release.channels.clone(),
+                default_channel: catalog.default_channel(release),
+                state: release.state.as_str().into(),
+                reason: release.state.reason().map(|reason| reason.as_str().into()),
+                published_at: release.published_at.as_ref().map(|time| time.as_str().into()),
+            })
+            .collect(),
+    };
+    snapshot.internal(SITE, json(&table));
+}
