@@ -115,6 +115,13 @@ impl Compiled {
         write(out, self.built, self.previous.as_ref())
     }
 
+    /// Puts the snapshot into a folder of its own, which may hold an earlier one.
+    pub fn write_fresh(self, folder: &Path) -> Result<Written, Vec<Problem>> {
+        let previous = Previous::open(folder)?;
+        let built = views::render(&self.catalog).finish(previous.as_ref().map(Previous::reusable).as_ref());
+        Ok(write(folder, built, previous.as_ref())?)
+    }
+
     /// The site as the edge would index it, from memory.
     pub fn site(&self, local_store: bool) -> Result<Site, SiteError> {
         site_of(&self.built.index, &self.built.bytes, local_store)

@@ -110,6 +110,12 @@ impl Problem {
     }
 }
 
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Self {
+        vec![problem]
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.render())
@@ -136,14 +142,19 @@ fn snippet(text: &str, span: &Span) -> String {
     rendered.lines().map(|line| format!("  {}", line.trim_end())).filter(|line| line.trim() != "|").collect::<Vec<_>>().join("\n")
 }
 
-/// Text that someone else wrote, made safe and short enough to show in a message.
-pub fn shown(text: &str) -> String {
+/// Text that someone else wrote, made safe to show.
+pub fn escaped(text: &str) -> String {
     let mut out = String::new();
-    for c in text.chars().take(80) {
+    for c in text.chars() {
         if crate::words::is_hidden(c) || (c.is_whitespace() && c != ' ') { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
-    if text.chars().nth(80).is_some() {
-        out.push('…');
-    }
     out
+}
+
+/// Text that someone else wrote, made safe and short enough to show in a message.
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", escaped(text.get(..end).unwrap_or_default())),
+        None => escaped(text),
+    }
 }

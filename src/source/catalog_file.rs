@@ -91,7 +91,7 @@ pub struct Page {
     /// `#rrggbb`.
     pub accent: Option<String>,
     /// A file beside the catalog.
-    pub logo: Option<FileName>,
+    pub logo: Option<At<FileName>>,
 }
 
 /// An engine that gets the same answers.
@@ -171,7 +171,7 @@ fn read_presign(reader: &mut Reader<'_>, storage: &mut Table<'_>, has_base: bool
     };
     let kind = reader.parsed(&mut table, "kind", |text| if text == "s3" { Ok(()) } else { Err("`s3`") });
     let region = reader.parsed(&mut table, "region", region_word);
-    for name in ["kind", "region"] {
+    for name in ["kind", "region", "lifetime"] {
         if !table.has(name) {
             reader.missing(&table, name);
         }
@@ -184,7 +184,7 @@ fn read_presign(reader: &mut Reader<'_>, storage: &mut Table<'_>, has_base: bool
     let lifetime = reader.number(&mut table, "lifetime", 60..=86_400, "a lifetime of 60 to 86400 seconds");
     reader.close(table);
     kind?;
-    Some(Presign { region: region?.value, endpoint, lifetime: lifetime.map_or(900, |seconds| seconds.value) })
+    Some(Presign { region: region?.value, endpoint, lifetime: lifetime?.value })
 }
 
 fn read_channels(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Vec<ChannelEntry> {
@@ -233,7 +233,7 @@ fn read_page(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Page {
     let Some(mut table) = reader.inner(root, "page") else { return Page::default() };
     let title = reader.parsed(&mut table, "title", line).map(|title| title.value);
     let accent = reader.parsed(&mut table, "accent", accent_word).map(|accent| accent.value);
-    let logo = reader.word(&mut table, "logo").map(|logo| logo.value);
+    let logo = reader.word(&mut table, "logo");
     reader.close(table);
     Page { title, accent, logo }
 }

@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
     /// Closes a table: every field that nobody asked for is a problem, with the nearest known name.
     pub fn close(&mut self, table: Table<'_>) {
         for (key, _) in table.entries {
-            if table.known.contains(key.text.as_str()) || key.text == "<<" {
+            if table.known.contains(key.text.as_str()) {
                 continue;
             }
             let known: Vec<&str> = table.known.iter().copied().collect();
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
 
     fn parse_node<T>(&mut self, node: &Node, path: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
         let text = match &node.kind {
-            Kind::Scalar { text, .. } if !node.is_null() => text,
+            Kind::Scalar { text, plain } if !node.is_null() && !(*plain && is_boolean(text)) => text,
             // The parser is asked anyway, so that the message says what was expected.
             _ => match parse("") {
                 Ok(_) => return None,
@@ -206,6 +206,11 @@ impl<'a> Reader<'a> {
         let path = table.path_of(name);
         self.table(node, &path)
     }
+}
+
+/// What YAML reads as a boolean; as a word it is a mistake (`yanked: true`), unless it is quoted.
+fn is_boolean(text: &str) -> bool {
+    matches!(text, "true" | "True" | "TRUE" | "false" | "False" | "FALSE")
 }
 
 /// Text for people: no control characters but line breaks and tabs, nothing that reorders its surroundings.

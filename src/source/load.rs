@@ -2,7 +2,7 @@
 
 use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
-use crate::problem::{Problem, SourceFile};
+use crate::problem::{Problem, SourceFile, escaped};
 use crate::words::{Version, Word};
 use rayon::prelude::*;
 use rustix::fs::OFlags;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 pub const MAX_MANIFEST: u64 = 1 << 20;
 /// A catalog has at most this many releases.
 const MAX_RELEASES: usize = 100_000;
-const CATALOG: &str = "catalog.yaml";
+/// The catalog's file name.
+pub const CATALOG: &str = "catalog.yaml";
 
 /// Everything that was read, valid word by word.
 #[derive(Debug)]
@@ -54,6 +55,11 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
         problems.push(Problem::of_file(folder.join(CATALOG).display(), "missing; the smallest catalog is one line: `channels: { stable: {} }`"));
     }
     let catalog = catalog.first().and_then(|(name, link)| read_file(&root, folder, name, *link, problems)).and_then(|file| catalog_file::read(&file, problems));
+    if let Some((file, logo)) = catalog.as_ref().and_then(|catalog| Some((&catalog.file, catalog.page.logo.as_ref()?)))
+        && !folder.join(logo.value.as_str()).is_file()
+    {
+        problems.push(Problem::at(file, &logo.span, format!("page.logo: there is no file `{}` beside the catalog", logo.value)));
+    }
     let read: Vec<(String, Option<Manifest>, Vec<Problem>)> = stems
         .into_par_iter()
         .map(|(name, link)| {
@@ -77,6 +83,7 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
 /// The names of the source files, sorted, and whether each is a link. Other files are none of our business, near misses are.
 fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)>> {
     let mut names = Vec::new();
+    let mut notes = Vec::new();
     for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
         let entry = match entry {
             Ok(entry) => entry,
@@ -87,7 +94,7 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
         };
         let path = entry.path().display().to_string();
         let Some(name) = entry.file_name().to_str() else {
-            problems.push(Problem::of_file(crate::problem::shown(&path), "the name is not UTF-8"));
+            problems.push(Problem::of_file(escaped(&path), "the name is not UTF-8"));
             continue;
         };
         if name.starts_with('.') {
@@ -95,13 +102,24 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
         }
         match name.rsplit_once('.') {
             Some((_, "yaml")) => names.push((name.to_owned(), entry.path_is_symlink())),
-            Some((stem, "yml")) => problems.push(Problem::of_file(path, format!("is not read; rename it to {stem}.yaml"))),
+            Some((stem, ending)) if ["yaml", "yml"].contains(&ending.to_ascii_lowercase().as_str()) => {
+                problems.push(Problem::of_file(path, format!("is not read; rename it to {stem}.yaml")));
+            }
+            Some((stem, "md")) if Version::parse(stem).is_ok() => notes.push((stem.to_owned(), entry.into_path())),
             _ => {}
+        }
+    }
+    for (stem, path) in notes {
+        let shown = escaped(&path.display().to_string());
+        if !names.iter().any(|(name, _)| name.strip_suffix(".yaml") == Some(&stem)) {
+            problems.push(Problem::of_file(shown, format!("notes for a release that is not there; its manifest would be {stem}.yaml")));
+        } else if let Err(message) = read_source(&path) {
+            problems.push(Problem::of_file(shown, message));
         }
     }
     names.retain(|(name, _)| match Version::parse(name.trim_end_matches(".yaml")) {
         Err(expected) if name != CATALOG => {
-            let path = crate::problem::shown(&folder.join(name).display().to_string());
+            let path = escaped(&folder.join(name).display().to_string());
             problems.push(Problem::of_file(path, format!("a release's file is named by its version: expected {expected}")));
             false
         }
@@ -112,7 +130,7 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
 
 fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {
     let path = folder.join(name);
-    let shown = crate::problem::shown(&path.display().to_string());
+    let shown = escaped(&path.display().to_string());
     // Following a link out of the folder would compile what nobody reviewed.
     if is_link {
         match path.canonicalize() {

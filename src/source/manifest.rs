@@ -132,15 +132,17 @@ fn read_artifact(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Art
     let content_type = reader.word(&mut table, "content_type");
     let size_bytes = read_size(reader, &mut table);
     let sha256 = reader.parsed(&mut table, "sha256", digest);
-    let unverified = reader.boolean(&mut table, "unverified").is_some_and(|unverified| unverified.value);
+    let flag = reader.boolean(&mut table, "unverified").map(|flag| flag.value);
+    let unverified = flag == Some(true);
+    let misread = flag.is_none() && table.has("unverified");
     let key = reader.word(&mut table, "key");
     if unverified && (sha256.is_some() || size_bytes.is_some()) {
         reader.problem(&node.span, format!("{path}: an unverified artifact has no hash and no size"));
     }
-    if unverified && key.is_none() {
+    if unverified && !table.has("key") {
         reader.problem(&node.span, format!("{path}: an unverified artifact needs its own `key`"));
     }
-    if !unverified && !table.has("sha256") {
+    if !unverified && !misread && !table.has("sha256") {
         reader.problem(&node.span, format!("{path}: `sha256` is missing (a legacy artifact without one says `unverified: true` and its own `key`)"));
     }
     let span = table.span.clone();

@@ -6,9 +6,11 @@ mod fields;
 pub mod import;
 mod load;
 mod manifest;
+mod save;
 mod yaml;
 
 pub use catalog_file::{AccessPolicy, CatalogFile, ChannelEntry, Export, Page, Presign, Storage, V1};
 pub use fields::{At, suggestion};
-pub use load::{MAX_MANIFEST, Sources, load, read_source};
+pub use load::{CATALOG, MAX_MANIFEST, Sources, load, read_source};
 pub use manifest::{ArtifactEntry, AttachmentEntry, MAX_SIZE, Manifest};
+pub use save::{ManifestText, NewFile, reread, write_source};

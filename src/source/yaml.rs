@@ -11,6 +11,8 @@ use std::sync::Arc;
 /// Far more than a release with a hundred attachments needs, far less than what would hurt.
 const MAX_NODES: usize = 20_000;
 const MAX_DEPTH: usize = 16;
+/// After so many aliases, anchors and tags the rest of the file says nothing new.
+const MAX_UNSUPPORTED: usize = 8;
 
 /// A value at its place.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Node {
 
 /// Reads one document. `None` when nothing sensible can be made of it; then there is at least one problem.
 pub fn parse(file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> Option<Node> {
-    let mut builder = Builder { file, problems, open: Vec::new(), root: None, nodes: 0 };
+    let mut builder = Builder { file, problems, open: Vec::new(), root: None, nodes: 0, unsupported: 0 };
     for event in Parser::new_from_str(&file.text) {
         match event {
             Ok((event, span)) => {
@@ -72,7 +74,8 @@ pub fn parse(file: &Arc<SourceFile>, problems: &mut Vec<Problem>) -> Option<Node
     if builder.root.is_none() {
         builder.problem(0..0, "the file is empty");
     }
-    builder.root
+    // What such a file means is anyone's guess; its fields would be too.
+    builder.root.filter(|_| builder.unsupported == 0)
 }
 
 struct Builder<'a> {
@@ -81,6 +84,7 @@ struct Builder<'a> {
     open: Vec<Open>,
     root: Option<Node>,
     nodes: usize,
+    unsupported: usize,
 }
 
 /// A collection that has begun; a map remembers the key whose value comes next.
@@ -93,6 +97,11 @@ impl Builder<'_> {
     fn problem(&mut self, span: Span, message: impl Into<String>) {
         let end = span.end.min(self.file.text.len());
         self.problems.push(Problem::at(self.file, &(span.start.min(end)..end), message));
+    }
+
+    fn unsupported(&mut self, span: Span, message: &str) {
+        self.unsupported += 1;
+        self.problem(span, message);
     }
 
     /// Takes one event; false when reading on is pointless.
@@ -108,7 +117,7 @@ impl Builder<'_> {
                 return false;
             }
             Event::Alias(_) => {
-                self.problem(span.clone(), "aliases are not supported; write the value out");
+                self.unsupported(span.clone(), "aliases are not supported; write the value out");
                 self.place(Node { span, kind: Kind::Scalar { text: String::new(), plain: false } });
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -132,15 +141,15 @@ impl Builder<'_> {
             }
             _ => {}
         }
-        true
+        self.unsupported < MAX_UNSUPPORTED
     }
 
     fn refuse_extras(&mut self, span: &Span, anchor: usize, tagged: bool) {
         if anchor != 0 {
-            self.problem(span.clone(), "anchors are not supported; write the value out where it is used");
+            self.unsupported(span.clone(), "anchors are not supported; write the value out where it is used");
         }
         if tagged {
-            self.problem(span.clone(), "tags are not supported");
+            self.unsupported(span.clone(), "tags are not supported");
         }
     }
 
@@ -159,7 +168,7 @@ impl Builder<'_> {
                 let merge = key.text == "<<";
                 entries.push((key, node));
                 if merge {
-                    self.problem(span, "merge keys are not supported; write the values out");
+                    self.unsupported(span, "merge keys are not supported; write the values out");
                 } else if twice {
                     self.problem(span, format!("the key `{name}` stands here twice"));
                 }
@@ -168,7 +177,7 @@ impl Builder<'_> {
                 Kind::Scalar { text, .. } => *key = Some(Key { text, span: node.span }),
                 _ => {
                     *key = Some(Key { text: String::new(), span: node.span.clone() });
-                    self.problem(node.span, "a key must be plain text");
+                    self.unsupported(node.span, "a key must be plain text");
                 }
             },
             (Kind::Scalar { .. }, _) => {}

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// The paths of a family of addresses.
 type Family = fn(&Catalog) -> Vec<(String, Value)>;
 
-/// The families that are described, one function each.
+/// The families that are described, one function each; this table is the whole list.
 const FAMILIES: &[Family] = &[v2, site];
 
 const RELEASES: &str = "releases";
@@ -370,7 +370,7 @@ fn headers(access: Access, policy: Policy, named: &[&str]) -> Value {
 
 /// The headers whose values depend on more than the policy.
 fn named_headers() -> Value {
-    let header = |required, description, schema: Value| json!({ "required": required, "description": description, "schema": schema });
+    let header = |required: bool, description: &str, schema: Value| json!({ "required": required, "description": description, "schema": schema });
     let text = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     let always = |value: &str| json!({ "type": "string", "const": value });
     let address = json!({ "type": "string", "format": "uri-reference", "minLength": 1 });
@@ -590,7 +590,12 @@ fn agent_release_list_schema() -> Value {
         &json!({
             "data": { "type": "array", "items": reference("schemas", "AgentRelease"), "maxItems": MAX_PAGE_SIZE },
             "total_count": { "type": "integer", "minimum": 0, "description": "How many releases the whole list has." },
-            "next_cursor": { "type": ["string", "null"], "minLength": 1, "maxLength": MAX_CURSOR, "description": "Where the next page begins; null on the last one." },
+            "next_cursor": {
+                "type": ["string", "null"],
+                "minLength": 1,
+                "maxLength": MAX_CURSOR,
+                "description": "Where the next page begins; null on the last one.",
+            },
         }),
     )
 }
@@ -629,7 +634,11 @@ fn history_release_schema() -> Value {
             "published_at": published_at_schema(),
             "notes_url": notes_url_schema(),
             "artifacts": { "type": "object", "properties": artifacts, "additionalProperties": false },
-            "attachments": { "type": "object", "propertyNames": reference("schemas", "FileName"), "additionalProperties": reference("schemas", "AgentArtifact") },
+            "attachments": {
+                "type": "object",
+                "propertyNames": reference("schemas", "FileName"),
+                "additionalProperties": reference("schemas", "AgentArtifact"),
+            },
         }),
     )
 }
@@ -659,7 +668,12 @@ fn security_schemes(access: Access) -> Value {
         Access::Public => json!({}),
         Access::Required => json!({
             "token": { "type": "http", "scheme": "bearer", "description": "A token that the edge was given. Goes before the session." },
-            "session": { "type": "apiKey", "in": "cookie", "name": "session", "description": "The application's session cookie; its name is the edge's to choose." },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "session",
+                "description": "The application's session cookie; its name is the edge's to choose.",
+            },
         }),
     }
 }
@@ -674,7 +688,8 @@ fn example_release(catalog: &Catalog) -> Value {
     let Some(release) = stable.and_then(|channel| channel.head).and_then(|head| catalog.releases().get(head)) else {
         return invented_release();
     };
-    let artifact = |platform| release.artifacts.iter().find(|file| file.platform == Some(platform)).map(|file| example_artifact(release, platform, file));
+    let file = |platform: Platform| release.artifacts.iter().find(|file| file.platform == Some(platform));
+    let artifact = |platform: Platform| file(platform).map(|file| example_artifact(release, platform, file));
     json!({
         "channel": Channel::STABLE,
         "version": release.version,

@@ -38,12 +38,13 @@ impl Timestamp {
         if !shaped || !zoned {
             return Err(EXPECTED);
         }
-        // jiff folds a leap second into the second before it and takes 24:00 in no form; a manifest should say neither.
+        // jiff folds a leap second into the second before it; a manifest should say neither.
         if clock.get(17..19) == Some("60") {
             return Err("a time without a leap second");
         }
-        let moment: jiff::Timestamp = text.parse().map_err(|_| EXPECTED)?;
-        Self::parse(&format!("{moment:.3}"))
+        let local: jiff::civil::DateTime = clock.parse().map_err(|_| EXPECTED)?;
+        let utc = local.checked_sub(offset_of(offset).ok_or(EXPECTED)?).map_err(|_| EXPECTED)?;
+        Self::parse(&format!("{utc:.3}Z"))
     }
 
     /// The moment of a clock.
@@ -55,6 +56,16 @@ impl Timestamp {
     pub fn moment(&self) -> Option<jiff::Timestamp> {
         self.0.parse().ok()
     }
+}
+
+/// `+02:00` as a duration; nothing is UTC.
+#[cfg(feature = "cli")]
+fn offset_of(offset: &str) -> Option<jiff::SignedDuration> {
+    let Some((hours, minutes)) = offset.split_once(':') else { return Some(jiff::SignedDuration::ZERO) };
+    let (west, hours) = (hours.starts_with('-'), hours.trim_start_matches(['+', '-']).parse().ok().filter(|hours| *hours < 24)?);
+    let minutes = minutes.parse().ok().filter(|minutes| *minutes < 60)?;
+    let duration = jiff::SignedDuration::from_hours(hours) + jiff::SignedDuration::from_mins(minutes);
+    Some(if west { -duration } else { duration })
 }
 
 #[cfg(feature = "cli")]

@@ -57,7 +57,7 @@ sys.dont_write_bytecode = True
 from v2_model import (  # noqa: E402
     P, STYLES, Model, b64url, byte_range, coding, compressed, cursor_text, fits, is_time, pieces, read_cursor, snapshot_id, tag,
     tiles)
-from v2_questions import TOKEN, Session  # noqa: E402
+from v2_questions import TOKEN, Questions  # noqa: E402
 from v2_sources import (  # noqa: E402
     DEFAULT_KEY, Artifact, Collection, Release, is_version, precedence, random_collection, random_time, sha256, write_sources)
 
@@ -235,7 +235,7 @@ def run_round(oracle: Oracle, seed: int, programs: Path, work: Path) -> None:
         if edge.port is None:
             oracle.fail("the edge starts", "listening on http://127.0.0.1:<port>", edge.log.read_text()[-1500:])
             return
-        Session(oracle, model, edge.port, rng, work / "dist" / "public").everything()
+        Questions(oracle, model, edge.port, rng, work / "dist" / "public").everything()
         oracle.check("the edge is still running", None, edge.process.poll())
     finally:
         code = edge.stop()

@@ -230,9 +230,9 @@ def difference(want: Answer, got: Got, method: str) -> list[str]:
     return why
 
 
-# ------------------------------------------------------------------------------------------------------------- session
+# ------------------------------------------------------------------------------------------------------------ questions
 
-class Session:
+class Questions:
     """The questions to one edge."""
 
     def __init__(self, oracle: Oracle, model: Model, port: int, rng: random.Random, files: Path):

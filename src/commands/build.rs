@@ -1,0 +1,45 @@
+//! `build`: compiles the sources and puts the site in place.
+
+use super::console::Console;
+use super::{Exit, Folders, Outcome};
+use agent_releases::compile::{Baseline, Options, compile};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Compile the sources into a site, in one step or not at all.
+#[derive(Args)]
+pub struct Arguments {
+    /// The snapshot whose ledger says what is published: a folder, or `none`. Default: the one being replaced
+    #[arg(long, value_name = "DIR|none")]
+    previous: Option<PathBuf>,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
+    let previous = match &arguments.previous {
+        None => Baseline::Out,
+        Some(none) if none.as_os_str() == "none" => Baseline::None,
+        Some(folder) => Baseline::Folder(folder.clone()),
+    };
+    let compiled = compile(&Options { previous, strict: arguments.strict, ..arguments.folders.options() })?;
+    console.warnings(&compiled.warnings);
+    let (id, releases, artifacts) = (compiled.built.index.id.clone(), compiled.catalog.releases().len(), compiled.artifacts);
+    let out = &arguments.folders.out;
+    let written = compiled.write(out)?;
+    if written.stepwise {
+        console.say(&format!("{}: could not be exchanged in one step, so its parts were renamed one after the other", out.display()));
+    }
+    console.result(&format!(
+        "{}: snapshot {}, {releases} releases, {artifacts} artifacts checked; files: {} written, {} unchanged, {} removed",
+        out.display(),
+        id.get(..16).unwrap_or(&id),
+        written.written,
+        written.unchanged,
+        written.removed
+    ));
+    Ok(Exit::Fine)
+}

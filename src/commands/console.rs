@@ -1,0 +1,48 @@
+//! Printing: results to stdout, everything about them to stderr. A reader that has gone is not an error.
+
+use agent_releases::problem::{Problem, Severity};
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+/// The terminal, or whatever stands in for it.
+#[derive(Clone, Copy)]
+pub(super) struct Console;
+
+impl Console {
+    /// A line of the result.
+    pub(super) fn result(self, line: &str) {
+        let _ = writeln!(stdout(), "{line}");
+    }
+
+    /// The result as it is.
+    pub(super) fn raw(self, bytes: &[u8]) {
+        let mut out = stdout();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// A line about what happens.
+    pub(super) fn say(self, line: &str) {
+        let _ = writeln!(stderr(), "{line}");
+    }
+
+    /// A line that the next one replaces; only on a terminal.
+    pub(super) fn progress(self, line: &str) {
+        if stderr().is_terminal() {
+            let _ = write!(stderr(), "\r\x1b[2K{line}").and_then(|()| stderr().flush());
+        }
+    }
+
+    /// Every problem, and what became of the command.
+    pub(super) fn problems(self, problems: &[Problem]) {
+        self.warnings(problems);
+        let count = problems.iter().filter(|problem| problem.severity() != Severity::Warning).count();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        self.say(&format!("{count} {noun}; nothing was written"));
+    }
+
+    /// Problems, without a conclusion.
+    pub(super) fn warnings(self, problems: &[Problem]) {
+        for problem in problems {
+            self.say(&problem.render());
+        }
+    }
+}

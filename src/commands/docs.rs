@@ -1,0 +1,27 @@
+//! `completions` and `man`: what a package installs beside the program.
+
+use super::console::Console;
+use super::{Cli, Exit, Failure, Outcome};
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+/// Print completions for a shell.
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+pub(super) fn completions(arguments: &Completions, console: &Console) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "agent-releases", &mut script);
+    console.raw(&script);
+    Ok(Exit::Fine)
+}
+
+pub(super) fn man(console: &Console) -> Outcome {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|error| Failure::general(error.to_string()))?;
+    console.raw(&page);
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,73 @@
+//! `resolve`: what the edge would answer, and why.
+
+use super::console::Console;
+use super::{Exit, Failure, Folders, Outcome};
+use agent_releases::answer::{Answer, Body, Request, answer};
+use agent_releases::compile::compile;
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+/// Show what the edge would answer to an address, and which rule and release it comes from.
+#[derive(Args)]
+pub struct Arguments {
+    /// A path with its query, or a whole URL, of which the host is ignored
+    address: String,
+    /// The method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    method: Method,
+    /// A request header (repeatable)
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Answer as an edge without a local artifact store (no --artifacts) would
+    #[arg(long)]
+    no_store: bool,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
+    let target = target(&arguments.address)?;
+    let mut headers = HeaderMap::new();
+    for header in &arguments.headers {
+        let parsed = header.split_once(':').and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
+        let (name, value) = parsed.ok_or_else(|| Failure::Usage(format!("--header: expected `Name: value`, found `{header}`")))?;
+        headers.append(name, value);
+    }
+    let compiled = compile(&arguments.folders.options())?;
+    console.warnings(&compiled.warnings);
+    let site = compiled.site(!arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
+    let answer = answer(&site, &Request::new(&arguments.method, target, &headers));
+    console.result(&format!("{} {target}", arguments.method));
+    show(&answer, console);
+    console.result(&format!("why: {}", answer.why.rule));
+    if let Some(version) = answer.why.release.and_then(|release| site.version(release)) {
+        console.result(&format!("release: {version} ({})", arguments.folders.releases.join(format!("{version}.yaml")).display()));
+    }
+    if let Some(channel) = answer.why.channel.and_then(|channel| site.channel_name(channel)) {
+        console.result(&format!("channel: {channel}"));
+    }
+    Ok(Exit::Fine)
+}
+
+/// The origin-form target of an address.
+fn target(address: &str) -> Result<&str, Failure> {
+    let target = match address.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => address,
+    };
+    if target.starts_with('/') { Ok(target) } else { Err(Failure::Usage(format!("expected an address such as /v2/agent-releases/latest, found `{address}`"))) }
+}
+
+fn show(answer: &Answer, console: &Console) {
+    console.result(&answer.status.to_string());
+    for (name, value) in &answer.headers {
+        console.result(&format!("{name}: {}", value.to_str().unwrap_or_default()));
+    }
+    match &answer.body {
+        Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => console.result(&format!("\n({} encoded bytes)", bytes.len())),
+        Body::Bytes(bytes) => console.result(&format!("\n{}", String::from_utf8_lossy(bytes).trim_end())),
+        Body::Artifact(stored) => console.result(&format!("\n(the bytes of {})", stored.key)),
+        Body::Empty => {}
+    }
+    console.result("");
+}
