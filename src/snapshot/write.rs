@@ -109,7 +109,8 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| previous.index.kept == built.index.kept) {
         return Ok(report);
     }
-    let target = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let absolute = std::path::absolute(folder).map_err(|error| cannot("find the folder", error))?;
+    let target = fs::canonicalize(&absolute).unwrap_or(absolute);
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|error| cannot("make the folder", error))?;
     let staging = tempfile::Builder::new()
