@@ -1,11 +1,10 @@
 //! From folders to a finished snapshot in memory: the line that `build`, `check`, `plan`, `resolve` and `preview` share.
 
-use crate::answer::{Site, SiteError};
 use crate::artifacts::{self, Thoroughness};
 use crate::catalog::{self, Catalog};
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Files, Index, Previous, Written, write};
+use crate::snapshot::{Built, Previous, Written, write};
 use crate::source::{self, Sources};
 use crate::views;
 use std::path::{Path, PathBuf};
@@ -42,13 +41,10 @@ pub enum Baseline {
 pub struct Compiled {
     /// What was compiled.
     pub catalog: Catalog,
-    /// The snapshot.
-    pub built: Built,
     /// What is worth a look.
     pub warnings: Vec<Problem>,
     /// How many artifacts were there and checked.
     pub artifacts: usize,
-    previous: Option<Previous>,
 }
 
 /// Compiles the sources of a folder; every problem at once, or none but warnings.
@@ -76,11 +72,11 @@ pub fn compile_sources(options: &Options, sources: Option<Sources>, mut problems
         problems = problems.into_iter().map(|problem| if problem.severity() == Severity::Warning { problem.error() } else { problem }).collect();
     }
     Problem::sort(&mut problems);
+    // Taken down beside what comes next.
+    rayon::spawn(move || drop(sources));
     let fine = problems.iter().all(|problem| problem.severity() == Severity::Warning);
     let Some((catalog, artifacts)) = checked.filter(|_| fine) else { return Err(problems) };
-    let previous = open_previous(options)?;
-    let built = views::render(&catalog).finish(previous.as_ref().map(Previous::reusable).as_ref());
-    Ok(Compiled { catalog, built, warnings: problems, artifacts, previous })
+    Ok(Compiled { catalog, warnings: problems, artifacts })
 }
 
 /// The ledger of what is published, as the options name it.
@@ -96,42 +92,38 @@ pub fn baseline(options: &Options) -> Result<Option<Published>, Problem> {
     Published::read(folder, &index).map(Some).map_err(damaged)
 }
 
-fn open_previous(options: &Options) -> Result<Option<Previous>, Vec<Problem>> {
+impl Compiled {
+    /// The snapshot, in memory.
+    pub fn snapshot(&self) -> Built {
+        views::render(&self.catalog).finish()
+    }
+
+    /// Puts the snapshot in place of what is in the options' output folder; returns its id as well.
+    pub fn write(&self, options: &Options) -> Result<(String, Written), Vec<Problem>> {
+        refuse_overlap(options)?;
+        self.write_to(&options.out)
+    }
+
+    /// As [`Compiled::write`], into a folder that is nobody's.
+    pub fn write_to(&self, folder: &Path) -> Result<(String, Written), Vec<Problem>> {
+        let (previous, mut built) = rayon::join(|| Previous::open(folder), || self.snapshot());
+        let previous = previous?;
+        built.compress(previous.as_ref().map(Previous::reusable).as_ref());
+        let id = built.index.id.clone();
+        Ok((id, write(folder, built, previous.as_ref())?))
+    }
+}
+
+/// The output would be mixed up with what it is made from.
+fn refuse_overlap(options: &Options) -> Result<(), Problem> {
     let inside = |inner: &Path, outer: &Path| inner.canonicalize().is_ok_and(|inner| outer.canonicalize().is_ok_and(|outer| inner.starts_with(outer)));
     let parent = options.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = if options.out.exists() { &options.out } else { parent };
     for (name, folder) in [("--releases", &options.releases), ("--artifacts", &options.artifacts)] {
         if inside(out, folder) {
             let message = format!("lies inside the {name} folder, {}; name another with --out", folder.display());
-            return Err(vec![Problem::of_file(options.out.display(), message)]);
+            return Err(Problem::of_file(options.out.display(), message));
         }
     }
-    Previous::open(&options.out)
-}
-
-impl Compiled {
-    /// Puts the snapshot in place.
-    pub fn write(self, out: &Path) -> Result<Written, Problem> {
-        write(out, self.built, self.previous.as_ref())
-    }
-
-    /// Puts the snapshot into a folder of its own, which may hold an earlier one.
-    pub fn write_fresh(self, folder: &Path) -> Result<Written, Vec<Problem>> {
-        let previous = Previous::open(folder)?;
-        let built = views::render(&self.catalog).finish(previous.as_ref().map(Previous::reusable).as_ref());
-        Ok(write(folder, built, previous.as_ref())?)
-    }
-
-    /// The site as the edge would index it, from memory.
-    pub fn site(&self, local_store: bool) -> Result<Site, SiteError> {
-        site_of(&self.built.index, &self.built.bytes, local_store)
-    }
-}
-
-fn site_of(index: &Index, bytes: &[Vec<u8>], local_store: bool) -> Result<Site, SiteError> {
-    // Compressed forms say nothing that the identity form does not.
-    let rows = index.files.iter().cloned().map(|row| crate::snapshot::Row { encodings: Default::default(), ..row });
-    let plain = Index { id: index.id.clone(), generation: index.generation, files: rows.collect(), kept: Vec::new() };
-    let files: Files = index.files.iter().zip(bytes).map(|(row, bytes)| (row.path.clone(), bytes.clone().into())).collect();
-    Site::new(&plain, &files, local_store)
+    Ok(())
 }

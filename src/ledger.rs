@@ -5,6 +5,7 @@ use crate::problem::{Problem, Span};
 use crate::snapshot::{self, Damage, Index, LEDGER};
 use crate::source::{Manifest, Sources};
 use crate::words::{Guid, Sha256, Timestamp, Version, Word};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,12 +126,8 @@ impl Published {
 
     /// The versions that were published.
     pub fn versions(&self) -> BTreeSet<String> {
-        #[derive(Deserialize)]
-        struct Named {
-            version: String,
-        }
         let versions = self.parsed().map(|ledger| ledger.versions).unwrap_or_default();
-        versions.iter().filter_map(|row| serde_json::from_str::<Named>(row.get()).ok()).map(|row| row.version).collect()
+        versions.iter().filter_map(|row| named(row)).map(str::to_owned).collect()
     }
 
     fn parsed(&self) -> Option<ReadLedger<'_>> {
@@ -141,8 +138,10 @@ impl Published {
     pub fn check(&self, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
         let Some(published) = self.parsed() else { return };
         // Rows that are equal as text need no second look: with a long history that is nearly all of them.
-        let now: BTreeSet<String> = Ledger::of(catalog).versions.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
-        for row in published.versions.iter().filter(|row| !now.contains(row.get())) {
+        let now: Vec<(&Release, String)> = catalog.releases().par_iter().filter_map(|release| Some((release, serde_json::to_string(&frozen(release)).ok()?))).collect();
+        let now: BTreeMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
+        let same = |row: &RawValue| named(row).and_then(|version| now.get(version)).is_some_and(|now| now == row.get());
+        for row in published.versions.iter().filter(|row| !same(row)) {
             let Ok(before) = serde_json::from_str::<ReadFrozen>(row.get()) else { continue };
             check_release(&before, catalog, sources, problems);
         }
@@ -150,6 +149,11 @@ impl Published {
             check_head(name, before.head.as_deref(), catalog, sources, problems);
         }
     }
+}
+
+/// The version that a row is about; `version` is its first key, and no version needs escaping.
+fn named(row: &RawValue) -> Option<&str> {
+    row.get().strip_prefix("{\"version\":\"")?.split('"').next()
 }
 
 fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {

@@ -1,11 +1,10 @@
 //! Every public answer that would change: two sites, every question, what differs.
 
-use crate::answer::{Answer, Body, Request, Site, answer, questions};
+use crate::answer::{Answer, Body, Request, Site, answer, differing_questions, questions};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, Method};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// A question whose answer changes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -36,7 +35,7 @@ pub struct Seen {
 /// The comparison of two sites.
 #[derive(Debug, Serialize)]
 pub struct Plan {
-    /// How many questions were asked of both.
+    /// How many questions there are to the site as it will be.
     pub questions: usize,
     /// Those with different answers, sorted by address.
     pub changes: Vec<Change>,
@@ -44,11 +43,19 @@ pub struct Plan {
 
 /// Asks both sites every question that either knows; `before` is `None` when nothing is there yet.
 pub fn plan(before: Option<&Site>, after: &Site) -> Plan {
-    let mut all: BTreeSet<String> = questions(after).into_iter().collect();
-    all.extend(before.into_iter().flat_map(questions));
-    let all: Vec<String> = all.into_iter().filter(|address| !crate::views::is_tile(address)).collect();
-    let changes = all.par_iter().filter_map(|address| compare(before, after, address)).collect();
-    Plan { questions: all.len(), changes }
+    let Some(before) = before else {
+        let all = questions(after);
+        return Plan { questions: all.len(), changes: changes(None, after, all) };
+    };
+    let ((count, mut asked), (_, gone)) = rayon::join(|| differing_questions(after, before), || differing_questions(before, after));
+    asked.extend(gone);
+    Plan { questions: count, changes: changes(Some(before), after, asked) }
+}
+
+fn changes(before: Option<&Site>, after: &Site, mut asked: Vec<String>) -> Vec<Change> {
+    asked.par_sort_unstable();
+    asked.dedup();
+    asked.par_iter().filter_map(|address| compare(before, after, address)).collect()
 }
 
 fn compare(before: Option<&Site>, after: &Site, address: &str) -> Option<Change> {

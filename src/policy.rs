@@ -55,6 +55,18 @@ pub const PREFLIGHT: [Header; 3] = [
 ];
 
 impl Policy {
+    /// Every policy.
+    pub const ALL: [Policy; 8] = [
+        Policy::Moving,
+        Policy::Immutable,
+        Policy::View,
+        Policy::Redirect,
+        Policy::ArtifactFrozen,
+        Policy::ArtifactMoving,
+        Policy::Error,
+        Policy::Plain,
+    ];
+
     /// The headers that depend on nothing but the kind of answer and who may ask. Documents and errors are JSON.
     pub fn headers(self, access: Access) -> Vec<Header> {
         let mut headers = vec![NO_SNIFFING];

@@ -16,7 +16,7 @@ mod v2;
 
 pub use artifact::artifact;
 pub use error::{Refusal, refuse};
-pub use questions::questions;
+pub use questions::{differing_questions, questions};
 pub use request::Request;
 pub use site::{Site, SiteError, Stored};
 

@@ -1,42 +1,78 @@
 //! The finite set of questions: every public address of a site, so that all its answers can be compared and checked.
 
 use super::Site;
+use super::site::{Channel, Release, StaticDocument};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
+use crate::snapshot::is_tile;
+use crate::words::{Platform, Word};
 
-/// Every question that has an answer of its own, sorted: each document, view, list, and download.
+/// Every question that has an answer of its own, in no order: each document, view, list, and download.
 pub fn questions(site: &Site) -> Vec<String> {
-    let mut all: Vec<String> = site.document_paths().map(str::to_owned).collect();
-    for channel in site.channels() {
-        let name = &channel.name;
-        all.push(format!("/v2/agent-releases/latest?channel={name}"));
-        for query in ["platform=windows", "platform=macos&arch=arm64", "platform=macos&arch=x86_64"] {
-            all.push(format!("/v2/agent-releases/latest/download?channel={name}&{query}"));
-        }
-        for sort_by in SortBy::WORDS {
-            for order in [Order::Asc, Order::Desc] {
-                all.push(format!("/v2/agent-releases?channel={name}&sort_by={sort_by}&sort_order={}", order.as_str()));
-            }
+    let mut all: Vec<String> = documents(site).map(|(path, _)| path.to_owned()).collect();
+    all.extend(site.channels().iter().flat_map(of_channel));
+    all.extend(site.releases().iter().flat_map(|release| of_release(site, release)));
+    all
+}
+
+/// The questions whose answers may differ from another site's, and how many there are in all. Releases and documents
+/// that both sites hold alike are not asked about, so that the work grows with the change.
+pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
+    let alike = site.answers_like(other);
+    let (mut count, mut asked) = (0usize, Vec::new());
+    for (path, document) in documents(site) {
+        count = count.saturating_add(1);
+        if !alike || other.document(path) != Some(document) {
+            asked.push(path.to_owned());
         }
     }
+    let channels: Vec<String> = site.channels().iter().flat_map(of_channel).collect();
+    count = count.saturating_add(channels.len());
+    asked.extend(channels);
     for release in site.releases() {
-        let version = &release.version;
-        all.push(format!("/v2/agent-releases/{version}"));
-        let views = site.channels().iter().zip(&release.views).filter(|(_, view)| view.is_some());
-        all.extend(views.map(|(channel, _)| format!("/v2/agent-releases/{version}?channel={}", channel.name)));
-        for target in &release.targets {
-            let platform = crate::words::Platform::ALL.into_iter().find(|platform| target.platform.as_deref() == Some(platform.id()));
-            if let Some(query) = platform.and_then(crate::words::Platform::query) {
-                all.push(format!("/v2/agent-releases/{version}/download?{query}"));
-            }
-            let folder = platform.map_or("files", crate::words::Platform::folder);
-            all.push(format!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));
-            if let Some(location) = target.location.to_str().ok().filter(|location| location.starts_with(LOCAL_BASE)) {
-                all.push(location.to_owned());
-            }
+        let questions = of_release(site, release);
+        count = count.saturating_add(questions.len());
+        if !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release) {
+            asked.extend(questions);
         }
     }
-    all.sort_unstable();
-    all.dedup();
+    (count, asked)
+}
+
+/// Every document but the tiles: what they hold is asked release by release, and a new tile has a new name anyway.
+fn documents(site: &Site) -> impl Iterator<Item = (&str, &StaticDocument)> {
+    site.documents().filter(|(path, _)| !is_tile(path))
+}
+
+fn of_channel(channel: &Channel) -> Vec<String> {
+    let name = &channel.name;
+    let mut all = vec![format!("/v2/agent-releases/latest?channel={name}")];
+    for query in Platform::ALL.into_iter().filter_map(Platform::query) {
+        all.push(format!("/v2/agent-releases/latest/download?channel={name}&{query}"));
+    }
+    for sort_by in SortBy::WORDS {
+        for order in Order::WORDS {
+            all.push(format!("/v2/agent-releases?channel={name}&sort_by={sort_by}&sort_order={order}"));
+        }
+    }
+    all
+}
+
+fn of_release(site: &Site, release: &Release) -> Vec<String> {
+    let version = &release.version;
+    let mut all = vec![format!("/v2/agent-releases/{version}")];
+    let views = site.channels().iter().zip(&release.views).filter(|(_, view)| view.is_some());
+    all.extend(views.map(|(channel, _)| format!("/v2/agent-releases/{version}?channel={}", channel.name)));
+    for target in &release.targets {
+        let platform = target.platform.as_deref().and_then(|id| Platform::parse(id).ok());
+        if let Some(query) = platform.and_then(Platform::query) {
+            all.push(format!("/v2/agent-releases/{version}/download?{query}"));
+        }
+        let folder = platform.map_or("files", Platform::folder);
+        all.push(format!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));
+        if let Some(location) = target.location.to_str().ok().filter(|location| location.starts_with(LOCAL_BASE)) {
+            all.push(location.to_owned());
+        }
+    }
     all
 }

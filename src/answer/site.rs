@@ -4,18 +4,19 @@ use super::negotiate;
 use super::{Answer, Body, Why, insert};
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
-use crate::redirects::{LOCAL_BASE, ReadMap, Row};
+use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable};
-use crate::snapshot::{Damage, Encoding, Files, Index, REDIRECTS, SITE, read_files, read_index};
+use crate::snapshot::{Damage, Encoding, Files, Index, REDIRECTS, Row, SITE, read_files, read_index};
 use crate::words::{Sha256, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, HeaderName, StatusCode};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+const SNAPSHOT: &str = "x-release-snapshot";
 const YANKED: &str = "x-release-yanked";
 const DIGITS_OF_ID: usize = 16;
 const DIGITS_OF_ETAG: usize = 32;
@@ -33,7 +34,8 @@ pub struct Site {
     releases: Vec<Release>,
     by_version: HashMap<Box<str>, usize>,
     stored: HashMap<Box<str>, Arc<Stored>>,
-    snapshot_header: HeaderValue,
+    /// The headers of each policy, public and required, with the snapshot's id.
+    templates: Vec<(Policy, Access, HeaderMap)>,
 }
 
 /// Why a snapshot does not become a site.
@@ -68,7 +70,7 @@ pub(super) struct Channel {
 }
 
 /// A release, with the answers about it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Release {
     pub(super) version: Version,
     pub(super) published_at: Option<Timestamp>,
@@ -86,7 +88,7 @@ pub(super) struct Release {
 }
 
 /// Where an artifact or attachment is redirected to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Target {
     /// `None` for an attachment.
     pub(super) platform: Option<Box<str>>,
@@ -109,7 +111,7 @@ pub struct Stored {
 }
 
 /// Bytes and their entity tag.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Document {
     pub(super) body: Bytes,
     pub(super) etag: HeaderValue,
@@ -119,9 +121,18 @@ pub(super) struct Document {
 #[derive(Debug)]
 pub(super) struct StaticDocument {
     access: Access,
-    headers: HeaderMap,
+    /// Shared by all documents that say the same of themselves.
+    headers: Arc<HeaderMap>,
     identity: Document,
     encoded: Vec<(Encoding, Document)>,
+}
+
+/// Equal in everything but the snapshot that they belong to.
+impl PartialEq for StaticDocument {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |headers: &HeaderMap| headers.iter().filter(|(name, _)| *name != SNAPSHOT).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
+        self.identity == other.identity && self.access == other.access && said(&self.headers) == said(&other.headers)
+    }
 }
 
 impl Document {
@@ -154,7 +165,7 @@ impl StaticDocument {
         let chosen = negotiate::encoding(request, there);
         let encoded = self.encoded.iter().find(|(encoding, _)| Some(*encoding) == chosen);
         let why = Why::rule("a static document; any query is ignored");
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::clone(&self.headers);
         match encoded {
             Some((encoding, document)) => {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
@@ -192,13 +203,15 @@ impl Site {
             releases: Vec::with_capacity(table.releases.len()),
             by_version: HashMap::with_capacity(table.releases.len()),
             stored: HashMap::new(),
-            snapshot_header,
+            templates: templates(&snapshot_header),
         };
+        let mut shared = HashMap::new();
         for row in index.files.iter().chain(&index.kept) {
-            site.add_document(row, files).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
+            site.add_document(row, files, &snapshot_header, &mut shared).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
         }
+        let prefixes: Vec<Bytes> = table.channels.iter().map(|channel| channel_prefix(&channel.name)).collect();
         for entry in &table.releases {
-            site.add_release(entry, &table, index, files).map_err(|why| wrong(SITE, why))?;
+            site.add_release(entry, &prefixes, index, files).map_err(|why| wrong(SITE, why))?;
         }
         site.add_channels(&table).map_err(|why| wrong(SITE, why))?;
         for row in &map.rows {
@@ -244,8 +257,14 @@ impl Site {
         self.documents.get(path)
     }
 
-    pub(super) fn document_paths(&self) -> impl Iterator<Item = &str> {
-        self.documents.keys().map(|path| &**path)
+    pub(super) fn documents(&self) -> impl Iterator<Item = (&str, &StaticDocument)> {
+        self.documents.iter().map(|(path, document)| (&**path, document))
+    }
+
+    /// Whether both sites answer alike about what they hold alike.
+    pub(super) fn answers_like(&self, other: &Site) -> bool {
+        let names = |site: &Site| site.channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
+        self.v2_access == other.v2_access && self.has_store == other.has_store && names(self) == names(other)
     }
 
     pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {
@@ -273,15 +292,11 @@ impl Site {
 
     /// The headers of a kind of answer, the snapshot's id among them.
     pub(super) fn template(&self, policy: Policy, access: Access) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(16);
-        for (name, value) in policy.headers(access) {
-            insert(&mut headers, name, value);
-        }
-        headers.insert("x-release-snapshot", self.snapshot_header.clone());
-        headers
+        let found = self.templates.iter().find(|(other, of, _)| *other == policy && *of == access);
+        found.map(|(_, _, headers)| headers.clone()).unwrap_or_default()
     }
 
-    fn add_document(&mut self, row: &crate::snapshot::Row, files: &Files) -> Option<()> {
+    fn add_document<'r>(&mut self, row: &'r Row, files: &Files, snapshot: &HeaderValue, shared: &mut HashMap<&'r BTreeMap<String, String>, Arc<HeaderMap>>) -> Option<()> {
         let (address, access) = match row.path.strip_prefix("public/") {
             Some(address) => (address, Access::Public),
             None if is_private_document(&row.path) => (row.path.strip_prefix("private/")?, Access::Required),
@@ -289,36 +304,32 @@ impl Site {
         };
         let form = |path: &str, sha256: &str| Some(Document::new(files.get(path)?.clone(), sha256));
         let encoded = row.encodings.iter().map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
-        let mut headers = HeaderMap::with_capacity(16);
-        for (name, value) in &row.headers {
-            insert(&mut headers, name, value);
-        }
-        headers.insert("x-release-snapshot", self.snapshot_header.clone());
+        let headers = Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(header_map(row.headers.iter(), snapshot))));
         let document = StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
         self.documents.insert(format!("/{address}").into(), document);
         Some(())
     }
 
-    fn add_release(&mut self, entry: &ReleaseEntry<'_>, table: &SiteTable<'_>, index: &Index, files: &Files) -> Result<(), String> {
+    fn add_release(&mut self, entry: &ReleaseEntry<'_>, prefixes: &[Bytes], index: &Index, files: &Files) -> Result<(), String> {
         let version = Version::parse(&entry.version).map_err(|expected| format!("expected {expected}, found `{}`", entry.version))?;
         if self.releases.last().is_some_and(|last| last.version >= version) {
             return Err(format!("`{version}` is out of order"));
         }
-        let folder = if table.v2_access == Access::Public { "public" } else { "private" };
+        let folder = if self.v2_access == Access::Public { "public" } else { "private" };
         let path = format!("{folder}/v2/agent-releases/{version}.json");
         let (row, body) = index.row(&path).zip(files.get(&path)).ok_or_else(|| format!("`{version}` has no document"))?;
-        let prefix_of = |channel: usize| table.channels.get(channel).map(|channel| channel_prefix(&channel.name)).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
+        let prefix_of = |channel: usize| prefixes.get(channel).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
         let prefix = prefix_of(entry.default_channel)?;
-        if !body.starts_with(&prefix) || !body.ends_with(b"\n") {
+        if !body.starts_with(prefix) || !body.ends_with(b"\n") {
             return Err(format!("the document of `{version}` does not begin with its channel"));
         }
         let tail = body.slice(prefix.len()..body.len().saturating_sub(1));
-        let mut views: Vec<Option<Document>> = table.channels.iter().map(|_| None).collect();
+        let mut views: Vec<Option<Document>> = prefixes.iter().map(|_| None).collect();
         for channel in entry.channels.iter().copied() {
             let document = if channel == entry.default_channel {
                 Document::new(body.clone(), &row.sha256)
             } else {
-                let bytes = [&*prefix_of(channel)?, &*tail, b"\n"].concat();
+                let bytes = [&**prefix_of(channel)?, &*tail, b"\n"].concat();
                 let sha256 = Sha256::of(&bytes).hex();
                 Document::new(bytes.into(), &sha256)
             };
@@ -356,7 +367,7 @@ impl Site {
         Ok(())
     }
 
-    fn add_target(&mut self, row: &Row<'_>, local: bool) -> Option<()> {
+    fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
         let release = *self.by_version.get(&*row.version)?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
         let checksum = row.sha256.as_deref().map(HeaderValue::try_from).transpose().ok()?;
@@ -380,7 +391,7 @@ impl Site {
         Some(())
     }
 
-    fn stored_artifact(&self, row: &Row<'_>, disposition: &HeaderValue, recalled: Option<(Box<str>, Box<str>)>) -> Option<Stored> {
+    fn stored_artifact(&self, row: &redirects::Row<'_>, disposition: &HeaderValue, recalled: Option<(Box<str>, Box<str>)>) -> Option<Stored> {
         let named_by_hash = row.sha256.as_deref().is_some_and(|sha256| row.key.contains(sha256));
         let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
         let mut headers = self.template(policy, self.v2_access);
@@ -410,6 +421,21 @@ impl Release {
             headers.insert(HeaderName::from_static(YANKED), reason.clone());
         }
     }
+}
+
+/// Every policy's headers, once, so that an answer only copies them.
+fn templates(snapshot: &HeaderValue) -> Vec<(Policy, Access, HeaderMap)> {
+    let all = Policy::ALL.into_iter().flat_map(|policy| [Access::Public, Access::Required].map(|access| (policy, access)));
+    all.map(|(policy, access)| (policy, access, header_map(policy.headers(access).into_iter(), snapshot))).collect()
+}
+
+fn header_map(pairs: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>, snapshot: &HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    for (name, value) in pairs {
+        insert(&mut headers, name.as_ref(), value.as_ref());
+    }
+    headers.insert(SNAPSHOT, snapshot.clone());
+    headers
 }
 
 /// `{"channel":"stable"`: `channel` is the first key of a release, so that all its views share the rest.

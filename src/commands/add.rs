@@ -8,7 +8,7 @@ use agent_releases::catalog;
 use agent_releases::compile::baseline;
 use agent_releases::problem::{Problem, Severity};
 use agent_releases::source::edit::{Edit, Plain, edit};
-use agent_releases::source::{ArtifactEntry, AttachmentEntry, Manifest, ManifestText, NewFile, Sources, load, reread, write_source};
+use agent_releases::source::{ArtifactEntry, AttachmentEntry, Manifest, ManifestText, NewFile, Sources, guess, load, reread, write_source};
 use agent_releases::words::{Channel, FileName, Guid, HttpsUrl, KeyParts, Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use clap::Args;
 use rayon::prelude::*;
@@ -117,7 +117,7 @@ fn name_files(arguments: &Arguments, console: &Console) -> Result<Vec<(Option<Pl
             None => {
                 let path = PathBuf::from(argument);
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let platform = guess(&name).map_err(Failure::Usage)?;
+                let platform = guess(&name).map_err(|why| Failure::Usage(format!("{name}: {why}; say it outright: PLATFORM=FILE")))?;
                 console.say(&format!("{name}: {platform} (guessed from its name)"));
                 (platform, path)
             }
@@ -141,28 +141,6 @@ fn name_files(arguments: &Arguments, console: &Console) -> Result<Vec<(Option<Pl
 fn file_name(path: &Path) -> Result<FileName, Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     FileName::parse(&name).map_err(|expected| Problem::of_file(path.display(), format!("expected {expected}, found `{}`", agent_releases::problem::shown(&name))).into())
-}
-
-/// The platform that a file name speaks of; the error says how to say it outright.
-fn guess(name: &str) -> Result<Platform, String> {
-    let lower = name.to_ascii_lowercase().replace("x86_64", "x86-64");
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let has = |candidates: &[&str]| words.iter().any(|word| candidates.contains(word));
-    let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
-    let windows = ends(&[".msi", ".exe", ".msix"]) || has(&["windows", "win", "win32", "win64"]);
-    let macos = ends(&[".pkg", ".dmg"]) || has(&["macos", "darwin", "osx", "mac"]);
-    let linux = ends(&[".deb", ".rpm", ".appimage"]) || has(&["linux"]);
-    let arm = has(&["arm64", "aarch64"]);
-    let intel = has(&["amd64", "x64", "intel"]) || lower.contains("x86-64");
-    let say = "say it outright: PLATFORM=FILE";
-    match (windows, macos, linux) {
-        (true, false, false) if arm => Err(format!("{name}: there is no Windows platform for arm64; {say}")),
-        (true, false, false) => Ok(Platform::WindowsX86_64),
-        (false, true, false) if arm != intel => Ok(if arm { Platform::MacosArm64 } else { Platform::MacosX86_64 }),
-        (false, false, true) if arm != intel => Ok(if arm { Platform::LinuxArm64 } else { Platform::LinuxX86_64 }),
-        (false, true, false) | (false, false, true) => Err(format!("{name}: its name does not say for which architecture it is; {say}")),
-        _ => Err(format!("{name}: its name does not say for which platform it is; {say}")),
-    }
 }
 
 /// Hashes all files side by side, with progress on a terminal.

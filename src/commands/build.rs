@@ -25,11 +25,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         Some(none) if none.as_os_str() == "none" => Baseline::None,
         Some(folder) => Baseline::Folder(folder.clone()),
     };
-    let compiled = compile(&Options { previous, strict: arguments.strict, ..arguments.folders.options() })?;
+    let options = Options { previous, strict: arguments.strict, ..arguments.folders.options() };
+    let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
-    let (id, releases, artifacts) = (compiled.built.index.id.clone(), compiled.catalog.releases().len(), compiled.artifacts);
-    let out = &arguments.folders.out;
-    let written = compiled.write(out)?;
+    let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);
+    let (id, written) = compiled.write(&options)?;
+    let out = &options.out;
     if written.stepwise {
         console.say(&format!("{}: could not be exchanged in one step, so its parts were renamed one after the other", out.display()));
     }

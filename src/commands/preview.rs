@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
-use agent_releases::compile::{Compiled, Options, compile};
+use agent_releases::compile::{Options, compile};
 use agent_releases::edge::{Config, Event, run as serve};
 use agent_releases::problem::Problem;
 use clap::Args;
@@ -65,8 +65,8 @@ fn watch(options: &Options, site: &Path, mut seen: Vec<(PathBuf, u64, SystemTime
 fn rebuild(options: &Options, site: &Path, console: Console) -> Result<(), Vec<Problem>> {
     let compiled = compile(options)?;
     console.warnings(&compiled.warnings);
-    let (releases, id) = (compiled.catalog.releases().len(), compiled.built.index.id.clone());
-    Compiled::write_fresh(compiled, site)?;
+    let (id, _) = compiled.write_to(site)?;
+    let releases = compiled.catalog.releases().len();
     console.say(&format!("built {releases} releases, snapshot {}", id.get(..16).unwrap_or(&id)));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
-use agent_releases::answer::{Answer, Body, Request, answer};
+use agent_releases::answer::{Answer, Body, Request, Site, answer};
 use agent_releases::compile::compile;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     }
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
-    let site = compiled.site(!arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
+    let built = compiled.snapshot();
+    let site = Site::new(&built.index, &built.files(), !arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
     let answer = answer(&site, &Request::new(&arguments.method, target, &headers));
     console.result(&format!("{} {target}", arguments.method));
     show(&answer, console);

@@ -1,8 +1,10 @@
 //! Building a snapshot in memory: views add files, and when all are there the rows and the id are made.
 
+use super::Files;
 use super::index::{Encoding, Form, Index, Row};
 use crate::policy::{Access, Policy};
 use crate::words::Sha256;
+use bytes::Bytes;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,7 +27,7 @@ pub struct Built {
     /// The rows, and the id over them.
     pub index: Index,
     /// The bytes of each row of `index.files`, in the same order.
-    pub bytes: Vec<Vec<u8>>,
+    pub bytes: Vec<Bytes>,
     /// The compressed forms that were made, by path.
     pub compressed: BTreeMap<String, Vec<u8>>,
 }
@@ -48,44 +50,67 @@ impl Snapshot {
         self.files.insert(path.to_owned(), (bytes, headers));
     }
 
-    /// Hashes everything, compresses what a previous snapshot has not compressed already, and makes the id.
-    pub fn finish(self, previous: Option<&Index>) -> Built {
-        let done: Vec<(Row, Vec<u8>, Vec<(String, Vec<u8>)>)> =
-            self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers, previous)).collect();
+    /// Hashes everything and makes the id: all that it takes to answer from memory.
+    pub fn finish(self) -> Built {
+        let done: Vec<(Row, Bytes)> = self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers)).collect();
         let mut built = Built {
             index: Index { id: String::new(), generation: 0, files: Vec::with_capacity(done.len()), kept: Vec::new() },
             bytes: Vec::with_capacity(done.len()),
             compressed: BTreeMap::new(),
         };
-        for (row, bytes, compressed) in done {
+        for (row, bytes) in done {
             built.index.files.push(row);
             built.bytes.push(bytes);
-            built.compressed.extend(compressed);
         }
         built.index.id = Index::id_of(&built.index.files);
         built
     }
 }
 
+impl Built {
+    /// Adds the compressed forms of documents that are long enough; those that a previous snapshot has are not made
+    /// again.
+    pub fn compress(&mut self, previous: Option<&Index>) {
+        let old = |row: &Row| previous.and_then(|index| index.row(&row.path)).filter(|old| old.sha256 == row.sha256 && !old.encodings.is_empty());
+        let long = |row: &Row, bytes: &Bytes| row.headers.contains_key("Cache-Control") && bytes.len() >= MIN_COMPRESSED;
+        let made: Vec<Compressed> = self
+            .index
+            .files
+            .par_iter_mut()
+            .zip(&self.bytes)
+            .filter(|(row, bytes)| long(row, bytes))
+            .map(|(row, bytes)| match old(row) {
+                Some(old) => {
+                    row.encodings = old.encodings.clone();
+                    Vec::new()
+                }
+                None => encode(row, bytes),
+            })
+            .collect();
+        self.compressed.extend(made.into_iter().flatten());
+    }
+
+    /// Every document's bytes by its path.
+    pub fn files(&self) -> Files {
+        self.index.files.iter().zip(&self.bytes).map(|(row, bytes)| (row.path.clone(), bytes.clone())).collect()
+    }
+}
+
 type Compressed = Vec<(String, Vec<u8>)>;
 
-fn finish_file(path: String, bytes: Vec<u8>, headers: BTreeMap<String, String>, previous: Option<&Index>) -> (Row, Vec<u8>, Compressed) {
-    let mut row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
+fn finish_file(path: String, bytes: Vec<u8>, headers: BTreeMap<String, String>) -> (Row, Bytes) {
+    let row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
+    (row, bytes.into())
+}
+
+fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
     let mut compressed = Vec::new();
-    let is_document = row.path.starts_with("public/") || row.headers.contains_key("Cache-Control");
-    if is_document && bytes.len() >= MIN_COMPRESSED {
-        match previous.and_then(|index| index.row(&row.path)).filter(|old| old.sha256 == row.sha256 && !old.encodings.is_empty()) {
-            Some(old) => row.encodings = old.encodings.clone(),
-            None => {
-                for encoding in Encoding::ALL {
-                    let form = compress(encoding, &bytes);
-                    row.encodings.insert(encoding, Form { sha256: Sha256::of(&form).hex(), size: form.len() as u64 });
-                    compressed.push((format!("{}{}", row.path, encoding.ending()), form));
-                }
-            }
-        }
+    for encoding in Encoding::ALL {
+        let form = compress(encoding, bytes);
+        row.encodings.insert(encoding, Form { sha256: Sha256::of(&form).hex(), size: form.len() as u64 });
+        compressed.push((format!("{}{}", row.path, encoding.ending()), form));
     }
-    (row, bytes, compressed)
+    compressed
 }
 
 /// The same bytes for the same input, always: no time and no name in the gzip header.

@@ -100,3 +100,8 @@ impl Index {
         })
     }
 }
+
+/// Whether a path or an address is a tile of the history.
+pub fn is_tile(path: &str) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, name)| folder.ends_with("agent-releases/history") && name != "index.json")
+}

@@ -91,6 +91,11 @@ fn read_chunk(folder: &Path, chunk: &[(String, Form)]) -> Result<Vec<(String, By
     chunk.iter().map(|(path, form)| Ok((path.clone(), read_file(&folder.join(path), form)?))).collect()
 }
 
+/// The paths of a row's files whose bytes are as recorded.
+pub fn intact(folder: &Path, row: &Row) -> Vec<String> {
+    forms(row).filter(|(path, form)| read_file(&folder.join(path), form).is_ok()).map(|(path, _)| path).collect()
+}
+
 fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| Damage::Unreadable { path: shown.clone(), source })?;

@@ -3,8 +3,8 @@
 //! A sibling tree is written, unchanged files hard-linked into it, synced once, and exchanged with the old one in one
 //! step, so that a build killed at any moment leaves the whole old site or the whole new one.
 
-use super::index::{Index, Row};
-use super::{Built, INDEX, read_files, read_index};
+use super::index::{Index, Row, is_tile};
+use super::{Built, INDEX, intact, read_index};
 use crate::problem::Problem;
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -67,14 +67,8 @@ impl Previous {
         if !foreign.is_empty() {
             return Err(foreign);
         }
-        let mut previous = Self { folder: folder.to_owned(), index, intact: HashSet::new() };
-        previous.intact = previous.index.files.par_iter().chain(&previous.index.kept).flat_map_iter(|row| previous.intact_paths(row)).collect();
-        Ok(Some(previous))
-    }
-
-    fn intact_paths(&self, row: &Row) -> Vec<String> {
-        let Ok(files) = read_files(&self.folder, std::iter::once(row)) else { return Vec::new() };
-        files.into_keys().collect()
+        let intact = index.files.par_iter().chain(&index.kept).flat_map_iter(|row| intact(folder, row)).collect();
+        Ok(Some(Self { folder: folder.to_owned(), index, intact }))
     }
 
     /// The index with only those rows whose files, compressed forms included, are as recorded.
@@ -125,7 +119,7 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
 
 /// The tiles of the snapshot before, for one more generation. The same snapshot again keeps what it kept.
 fn kept(index: &Index, previous: &Index) -> Vec<Row> {
-    let is_tile = |row: &&Row| crate::views::is_tile(&row.path) && index.row(&row.path).is_none();
+    let is_tile = |row: &&Row| is_tile(&row.path) && index.row(&row.path).is_none();
     if index.id == previous.id { previous.kept.clone() } else { previous.files.iter().filter(is_tile).cloned().collect() }
 }
 

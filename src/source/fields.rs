@@ -3,7 +3,6 @@
 use super::yaml::{Key, Kind, Node};
 use crate::problem::{Problem, SourceFile, Span};
 use crate::words::{Expected, Word};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A value and where it was written.
@@ -26,13 +25,39 @@ pub struct Table<'n> {
     path: String,
     pub span: Span,
     entries: &'n [(Key, Node)],
-    known: BTreeSet<&'static str>,
+    known: Vec<&'static str>,
+}
+
+/// The dotted path of a value, put together only when a message needs it.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    table: &'a str,
+    name: &'a str,
+}
+
+impl Path<'_> {
+    /// `artifacts.macos-arm64.sha256: `, or nothing at the top.
+    fn before_message(self) -> String {
+        let path = self.to_string();
+        if path.is_empty() { path } else { format!("{path}: ") }
+    }
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dot = if self.table.is_empty() || self.name.is_empty() { "" } else { "." };
+        write!(f, "{}{dot}{}", self.table, self.name)
+    }
 }
 
 impl<'n> Table<'n> {
-    /// The dotted path of one of its fields.
+    /// Where one of its fields is.
+    fn at<'a>(&'a self, name: &'a str) -> Path<'a> {
+        Path { table: &self.path, name }
+    }
+
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        self.at(name).to_string()
     }
 
     /// Whether the field was written at all, even wrongly.
@@ -42,7 +67,7 @@ impl<'n> Table<'n> {
 
     /// The value of a field, `None` when it is absent.
     fn take(&mut self, name: &'static str) -> Option<&'n Node> {
-        self.known.insert(name);
+        self.known.push(name);
         self.entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
     }
 }
@@ -53,15 +78,19 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::at(self.file, span, message));
     }
 
-    fn mismatch(&mut self, path: &str, node: &Node, expected: Expected) {
-        let before = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    fn mismatch(&mut self, path: Path<'_>, node: &Node, expected: Expected) {
+        let before = path.before_message();
         self.problem(&node.span, format!("{before}expected {expected}, found {}", node.describe()));
     }
 
     /// Opens a table; a value that is none is a problem.
     pub fn table<'n>(&mut self, node: &'n Node, path: &str) -> Option<Table<'n>> {
+        self.open(node, Path { table: path, name: "" })
+    }
+
+    fn open<'n>(&mut self, node: &'n Node, path: Path<'_>) -> Option<Table<'n>> {
         match &node.kind {
-            Kind::Map(entries) => Some(Table { path: path.to_owned(), span: node.span.clone(), entries, known: BTreeSet::new() }),
+            Kind::Map(entries) => Some(Table { path: path.to_string(), span: node.span.clone(), entries, known: Vec::new() }),
             _ => {
                 self.mismatch(path, node, "a table of `key: value` lines");
                 None
@@ -71,11 +100,10 @@ impl<'a> Reader<'a> {
 
     /// Closes a table: every field that nobody asked for is a problem, with the nearest known name.
     pub fn close(&mut self, table: Table<'_>) {
-        for (key, _) in table.entries {
-            if table.known.contains(key.text.as_str()) {
-                continue;
-            }
-            let known: Vec<&str> = table.known.iter().copied().collect();
+        for (key, _) in table.entries.iter().filter(|(key, _)| !table.known.contains(&key.text.as_str())) {
+            let mut known = table.known.clone();
+            known.sort_unstable();
+            known.dedup();
             let path = table.path_of(&crate::problem::shown(&key.text));
             self.problem(&key.span, format!("{path}: unknown key{}", suggestion(&key.text, &known)));
         }
@@ -103,18 +131,16 @@ impl<'a> Reader<'a> {
     /// As [`Reader::word`], with a parser of its own.
     pub fn parsed<T>(&mut self, table: &mut Table<'_>, name: &'static str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
         let node = table.take(name)?;
-        let path = table.path_of(name);
-        self.parse_node(node, &path, parse)
+        self.parse_node(node, table.at(name), parse)
     }
 
     /// As [`Reader::parsed`], where null means absent.
     pub fn nullable<T>(&mut self, table: &mut Table<'_>, name: &'static str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
         let node = table.take(name).filter(|node| !node.is_null())?;
-        let path = table.path_of(name);
-        self.parse_node(node, &path, parse)
+        self.parse_node(node, table.at(name), parse)
     }
 
-    fn parse_node<T>(&mut self, node: &Node, path: &str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
+    fn parse_node<T>(&mut self, node: &Node, path: Path<'_>, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
         let text = match &node.kind {
             Kind::Scalar { text, plain } if !node.is_null() && !(*plain && is_boolean(text)) => text,
             // The parser is asked anyway, so that the message says what was expected.
@@ -142,7 +168,7 @@ impl<'a> Reader<'a> {
             Kind::Scalar { text, plain: true } if text == "true" => true,
             Kind::Scalar { text, plain: true } if text == "false" => false,
             _ => {
-                self.mismatch(&table.path_of(name), node, "`true` or `false`");
+                self.mismatch(table.at(name), node, "`true` or `false`");
                 return None;
             }
         };
@@ -158,23 +184,23 @@ impl<'a> Reader<'a> {
                 return Some(At { value, span: node.span.clone() });
             }
         }
-        self.mismatch(&table.path_of(name), node, expected);
+        self.mismatch(table.at(name), node, expected);
         None
     }
 
     /// A list of words, none of them twice.
     pub fn words<T: Word + PartialEq>(&mut self, table: &mut Table<'_>, name: &'static str) -> Vec<At<T>> {
         let Some(node) = table.take(name) else { return Vec::new() };
-        let path = table.path_of(name);
+        let path = table.at(name);
         let Kind::List(items) = &node.kind else {
-            self.mismatch(&path, node, "a list such as `[a, b]`");
+            self.mismatch(path, node, "a list such as `[a, b]`");
             return Vec::new();
         };
         let mut words: Vec<At<T>> = Vec::new();
         for item in items {
-            let Some(word) = self.parse_node(item, &path, T::parse) else { continue };
+            let Some(word) = self.parse_node(item, path, T::parse) else { continue };
             if words.iter().any(|other| other.value == word.value) {
-                self.problem(&word.span, format!("{path}: {} stands here twice", item.describe()));
+                self.problem(&word.span, format!("{}{} stands here twice", path.before_message(), item.describe()));
             } else {
                 words.push(word);
             }
@@ -185,15 +211,15 @@ impl<'a> Reader<'a> {
     /// The entries of a table whose keys are words; an absent table has none.
     pub fn entries<'n, T: Word>(&mut self, table: &mut Table<'n>, name: &'static str) -> Vec<(At<T>, &'n Node)> {
         let Some(node) = table.take(name) else { return Vec::new() };
-        let path = table.path_of(name);
-        let Some(inner) = self.table(node, &path) else { return Vec::new() };
+        let path = table.at(name);
+        let Some(inner) = self.open(node, path) else { return Vec::new() };
         let mut entries = Vec::new();
         for (key, node) in inner.entries {
             match T::parse(&key.text) {
                 Ok(value) => entries.push((At { value, span: key.span.clone() }, node)),
                 Err(expected) => {
                     let found = crate::problem::shown(&key.text);
-                    self.problem(&key.span, format!("{path}: expected {expected}, found `{found}`"));
+                    self.problem(&key.span, format!("{}expected {expected}, found `{found}`", path.before_message()));
                 }
             }
         }
@@ -203,8 +229,7 @@ impl<'a> Reader<'a> {
     /// A table inside a table; null and absent are `None`.
     pub fn inner<'n>(&mut self, table: &mut Table<'n>, name: &'static str) -> Option<Table<'n>> {
         let node = table.take(name).filter(|node| !node.is_null())?;
-        let path = table.path_of(name);
-        self.table(node, &path)
+        self.open(node, table.at(name))
     }
 }
 

@@ -3,6 +3,7 @@
 mod catalog_file;
 pub mod edit;
 mod fields;
+mod guess;
 pub mod import;
 mod load;
 mod manifest;
@@ -11,6 +12,7 @@ mod yaml;
 
 pub use catalog_file::{AccessPolicy, CatalogFile, ChannelEntry, Export, Page, Presign, Storage, V1};
 pub use fields::{At, suggestion};
+pub use guess::guess;
 pub use load::{CATALOG, MAX_MANIFEST, Sources, load, read_source};
 pub use manifest::{ArtifactEntry, AttachmentEntry, MAX_SIZE, Manifest};
 pub use save::{ManifestText, NewFile, reread, write_source};

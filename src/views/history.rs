@@ -77,11 +77,6 @@ impl Serialize for FileMap<'_> {
     }
 }
 
-/// Whether a snapshot's path is a tile.
-pub fn is_tile(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(folder, name)| folder.ends_with("agent-releases/history") && name != "index.json")
-}
-
 /// Adds the tiles and their index.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
     let ends_tile = |release: &Release| Sha256::of(release.version.as_str().as_bytes()).bytes().first().is_some_and(|byte| *byte < BORDER);

@@ -10,8 +10,6 @@ use crate::ledger::Ledger;
 use crate::redirects;
 use crate::snapshot::{LEDGER, REDIRECTS, Snapshot};
 
-pub use history::is_tile;
-
 /// A view adds its files to the snapshot.
 type View = fn(&Catalog, &mut Snapshot);
 
