@@ -165,9 +165,9 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Err(Failure::Problems(problems)) => {
             console.problems(&problems);
+            // What is published weighs more than whatever else is wrong.
             let refused = problems.iter().any(|problem| problem.severity() == Severity::Refusal);
-            let wrong = problems.iter().any(|problem| problem.severity() == Severity::Error);
-            ExitCode::from(if refused && !wrong { 3 } else { 1 })
+            ExitCode::from(if refused { 3 } else { 1 })
         }
     }
 }

@@ -1,0 +1,249 @@
+//! What must hold of every collection and every request, tried on many.
+
+mod common;
+
+use agent_releases::answer::{Request, Site, answer, questions};
+use agent_releases::words::{Version, Word};
+use common::{compiler, compiler_ok, copy_files, data};
+use http::header::LOCATION;
+use http::{HeaderMap, Method};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+fn runner(cases: u32) -> TestRunner {
+    // The same cases on every run: a failure that comes and goes helps nobody.
+    TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+fn built(collection: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    copy_files(&data().join("good").join(collection), &folder.path().join("releases"));
+    compiler_ok(folder.path(), &["build"]);
+    folder
+}
+
+/// Versions in text, valid and not, built from the pieces where parsers go wrong.
+fn version_text() -> impl Strategy<Value = String> {
+    let number = prop_oneof![Just("0".to_owned()), Just("00".to_owned()), Just("01".to_owned()), "[1-9][0-9]{0,3}", Just("18446744073709551615".to_owned())];
+    let word = prop_oneof![number.clone(), "[a-z]{1,3}", "[A-Z-]{1,2}", Just("rc".to_owned()), Just(String::new()), "[0-9]{1,2}[a-z]"];
+    let core = proptest::collection::vec(number, 2..5).prop_map(|parts| parts.join("."));
+    let tail = proptest::option::of(proptest::collection::vec(word, 1..4).prop_map(|parts| parts.join(".")));
+    (core, tail, proptest::option::of("[a-z0-9.]{0,3}"))
+        .prop_map(|(core, tail, build)| format!("{core}{}{}", tail.map_or(String::new(), |tail| format!("-{tail}")), build.map_or(String::new(), |build| format!("+{build}"))))
+}
+
+#[test]
+fn versions_are_those_of_the_semver_crate_and_in_its_order() {
+    let check = |a: String, b: String| {
+        let theirs = |text: &str| semver::Version::parse(text).ok().filter(|version| version.build.is_empty() && text.len() <= 64 && ![".json", ".gz", ".br"].iter().any(|e| text.ends_with(e)));
+        prop_assert_eq!(Version::parse(&a).is_ok(), theirs(&a).is_some(), "{}", a);
+        if let (Ok(ours), Ok(other), Some(their), Some(their_other)) = (Version::parse(&a), Version::parse(&b), theirs(&a), theirs(&b)) {
+            prop_assert_eq!(ours.cmp(&other), their.cmp_precedence(&their_other), "{} {}", a, b);
+        }
+        Ok(())
+    };
+    runner(20_000).run(&(version_text(), version_text()), |(a, b)| check(a, b)).expect("the property holds");
+    let ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "99999999999999999999.0.0"];
+    let versions: Vec<Version> = ordered.iter().map(|text| Version::parse(text).expect(text)).collect();
+    assert!(versions.is_sorted(), "the example of SemVer 2.0.0, rule 11");
+}
+
+/// The locations that the compiler planned, with the version that each belongs to.
+fn compiled_locations(site: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let map: serde_json::Value = serde_json::from_slice(&fs::read(site.join("redirects.json")).expect("readable")).expect("JSON");
+    let mut locations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in map["rows"].as_array().expect("rows") {
+        let text = |name: &str| row[name].as_str().expect(name).to_owned();
+        locations.entry(text("location")).or_default().insert(text("version"));
+    }
+    locations
+}
+
+/// Targets made of the pieces of real ones, and of what attackers put between them.
+fn target() -> impl Strategy<Value = String> {
+    let version = prop_oneof![Just("1.8.3"), Just("1.8.2"), Just("1.7.41"), Just("1.7.42"), Just("latest"), Just("9.9.9"), Just("..")];
+    let piece = prop_oneof![
+        Just("/download"),
+        Just("/windows"),
+        Just("/macos/arm64"),
+        Just("/files"),
+        Just("/ScalepadAgent-1.8.3.msi"),
+        Just("//evil.example"),
+        Just("/%2f%2fevil.example"),
+        Just("/\\evil"),
+        Just("/..")
+    ];
+    let pair = prop_oneof![
+        Just("platform=windows"),
+        Just("platform=macos"),
+        Just("arch=arm64"),
+        Just("arch=x86_64"),
+        Just("channel=beta"),
+        Just("channel=canary"),
+        Just("url=https://evil.example/"),
+        Just("next=//evil.example"),
+        Just("Location=https://evil.example/"),
+        Just("platform=%0d%0aLocation:%20https://evil.example/"),
+        Just("filename=x")
+    ];
+    (version, proptest::collection::vec(piece, 0..4), proptest::collection::vec(pair, 0..4))
+        .prop_map(|(version, pieces, pairs)| format!("/v2/agent-releases/{version}{}?{}", pieces.concat(), pairs.join("&")))
+}
+
+#[test]
+fn a_location_is_always_a_compiled_one() {
+    let folder = built("http");
+    let site = Site::open(&folder.path().join("dist"), false).expect("a site");
+    let locations = compiled_locations(&folder.path().join("dist"));
+    let headers = HeaderMap::new();
+    let asked = std::cell::Cell::new((0u32, 0u32));
+    let check = |target: &str| {
+        let answer = answer(&site, &Request::new(&Method::GET, target, &headers));
+        let location = answer.headers.get(LOCATION).map(|location| location.to_str().expect("ASCII"));
+        let (count, redirects) = asked.get();
+        asked.set((count + 1, redirects + u32::from(location.is_some())));
+        location.is_none_or(|location| locations.contains_key(location))
+    };
+    for question in questions(&site) {
+        assert!(check(&question), "{question}");
+    }
+    runner(1_000_000).run(&target(), |target| { prop_assert!(check(&target), "{}", target); Ok(()) }).expect("the property holds");
+    let (count, redirects) = asked.get();
+    assert!(count > 1_000_000 && redirects > 10_000, "{redirects} of {count} were redirects: the requests are not what they should be");
+}
+
+#[test]
+fn a_versions_redirect_never_leads_to_another_version() {
+    for collection in ["http", "kitchen-sink", "no-storage", "plain"] {
+        let folder = built(collection);
+        let site = Site::open(&folder.path().join("dist"), true).expect("a site");
+        let locations = compiled_locations(&folder.path().join("dist"));
+        let headers = HeaderMap::new();
+        for question in questions(&site).into_iter().filter(|question| question.contains("/download") && !question.contains("/latest/")) {
+            let answer = answer(&site, &Request::new(&Method::GET, &question, &headers));
+            let Some(location) = answer.headers.get(LOCATION) else { continue };
+            let version = question.split('/').nth(3).expect("a version");
+            assert!(locations[location.to_str().expect("ASCII")].contains(version), "{question} leads to {location:?}");
+        }
+    }
+}
+
+/// One page of a list: its versions, and where the next begins.
+fn page(site: &Site, target: &str) -> (Vec<String>, Option<String>, u64) {
+    let headers = HeaderMap::new();
+    let answer = answer(site, &Request::new(&Method::GET, target, &headers));
+    assert_eq!(answer.status, 200, "{target}");
+    let agent_releases::answer::Body::Bytes(body) = answer.body else { panic!("{target}: no body") };
+    let page: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let versions = page["data"].as_array().expect("data").iter().map(|release| release["version"].as_str().expect("a version").to_owned()).collect();
+    (versions, page["next_cursor"].as_str().map(str::to_owned), page["total_count"].as_u64().expect("a count"))
+}
+
+#[test]
+fn walking_with_cursors_gives_the_sorted_list_even_when_releases_come_and_go() {
+    let folder = built("http");
+    let releases = folder.path().join("releases");
+    let site = || Site::open(&folder.path().join("dist"), false).expect("a site");
+    let before = site();
+    // Between two pages: one release is added at each end and in the middle, another is yanked.
+    for (version, time) in [("0.0.1", "2001-01-01T00:00:00Z"), ("1.8.4", "2026-02-25T00:00:00Z"), ("99.0.0", "2030-01-01T00:00:00Z"), ("1.5.5", "2025-10-10T10:10:10Z")] {
+        fs::write(releases.join(format!("{version}.yaml")), format!("version: {version}\nchannels: [stable]\npublished_at: {time}\n")).expect("written");
+    }
+    compiler_ok(folder.path(), &["yank", "1.8.3", "--reason", "gone between two pages"]);
+    compiler_ok(folder.path(), &["build"]);
+    let after = site();
+    for sort_by in ["published_at", "version"] {
+        for order in ["asc", "desc"] {
+            let list = format!("/v2/agent-releases?sort_by={sort_by}&sort_order={order}");
+            let whole = |site: &Site| page(site, &format!("{list}&page_size=200")).0;
+            let (all, then) = (whole(&before), whole(&after));
+            assert!(all.len() > 3, "{all:?}");
+            for size in 1..=all.len() + 1 {
+                let mut walked = Vec::new();
+                let mut cursor = None;
+                loop {
+                    let target = format!("{list}&page_size={size}{}", cursor.map_or(String::new(), |cursor: String| format!("&cursor={cursor}")));
+                    let (versions, next, total) = page(&before, &target);
+                    assert_eq!(total, all.len() as u64);
+                    walked.extend(versions);
+                    // The rest of the walk on the changed site is the rest of the changed list.
+                    if let Some(next) = &next {
+                        let last = walked.last().expect("a release");
+                        let (rest, _, _) = page(&after, &format!("{list}&page_size=200&cursor={next}"));
+                        let place = then.iter().position(|version| version == last);
+                        let expected: Vec<String> = match place {
+                            Some(place) => then[place + 1..].to_vec(),
+                            // It was yanked: what comes after it in the old list, and what was added behind it.
+                            None => then.iter().filter(|version| !walked.contains(version) && rest.contains(version)).cloned().collect(),
+                        };
+                        assert_eq!(rest, expected, "{target}");
+                        assert!(all.iter().filter(|version| !walked.contains(version) && then.contains(version)).all(|version| rest.contains(version)), "{target}: a release was lost");
+                    }
+                    cursor = next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(walked, all, "{list} in pages of {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_sources_make_the_same_bytes_however_they_are_built() {
+    let source = data().join("good/kitchen-sink");
+    let mut ids = BTreeSet::new();
+    for round in 0..100u32 {
+        let folder = tempfile::Builder::new().prefix(&format!("varied-{}", "x".repeat(round as usize % 7))).tempdir().expect("a temporary folder");
+        let releases = folder.path().join("releases");
+        fs::create_dir_all(&releases).expect("a folder");
+        // Another order of files in the folder, and other times.
+        let mut names: Vec<_> = fs::read_dir(&source).expect("readable").map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort_by_key(|name| agent_releases::words::Sha256::of(format!("{round}{}", name.display()).as_bytes()));
+        for name in names {
+            fs::copy(source.join(&name), releases.join(&name)).expect("copied");
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(u64::from(round) * 86_400_000 / 7);
+            fs::File::options().append(true).open(releases.join(&name)).expect("open").set_modified(time).expect("a time");
+        }
+        let umask = ["022", "077", "002"][round as usize % 3];
+        let script = format!("umask {umask}; exec \"$0\" build --out \"out {round}\"");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_agent-releases")])
+            .current_dir(folder.path())
+            .env("TZ", ["UTC", "Asia/Kathmandu", "America/St_Johns"][round as usize % 3])
+            .env("LANG", ["C", "tr_TR.UTF-8", "de_DE.UTF-8"][round as usize % 3])
+            .env("RAYON_NUM_THREADS", (round % 5 + 1).to_string())
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let index = fs::read(folder.path().join(format!("out {round}/snapshot.json"))).expect("readable");
+        ids.insert(index);
+    }
+    assert_eq!(ids.len(), 1, "one snapshot.json");
+}
+
+#[test]
+fn random_bytes_never_make_the_compiler_panic() {
+    let base = fs::read(data().join("bad/_base/1.8.3.yaml")).expect("readable");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let releases = folder.path().join("releases");
+    copy_files(&data().join("bad/_base"), &releases);
+    let strategy = (proptest::collection::vec((0..base.len(), any::<u8>()), 1..6), proptest::option::of(0..base.len()));
+    runner(300)
+        .run(&strategy, |(changes, cut)| {
+            let mut bytes = base.clone();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.unwrap_or(bytes.len()));
+            fs::write(releases.join("1.8.3.yaml"), &bytes).expect("written");
+            let code = compiler(folder.path(), &["check"]).status.code();
+            prop_assert!(matches!(code, Some(0 | 1)), "{:?}", code);
+            Ok(())
+        })
+        .expect("the property holds");
+}
