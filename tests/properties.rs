@@ -89,8 +89,11 @@ fn target() -> impl Strategy<Value = String> {
         Just("platform=%0d%0aLocation:%20https://evil.example/"),
         Just("filename=x")
     ];
-    (version, proptest::collection::vec(piece, 0..4), proptest::collection::vec(pair, 0..4))
-        .prop_map(|(version, pieces, pairs)| format!("/v2/agent-releases/{version}{}?{}", pieces.concat(), pairs.join("&")))
+    let wanted = prop_oneof![Just("platform=windows"), Just("arch=arm64&platform=macos"), Just("platform=macos&arch=x86_64"), Just("channel=canary&platform=windows")];
+    let tail = proptest::collection::vec(pair, 0..4).prop_map(|pairs| pairs.join("&"));
+    let near = (version.clone(), wanted, tail.clone()).prop_map(|(version, wanted, tail)| format!("/v2/agent-releases/{version}/download?{wanted}&{tail}"));
+    let far = (version, proptest::collection::vec(piece, 0..4), tail).prop_map(|(version, pieces, tail)| format!("/v2/agent-releases/{version}{}?{tail}", pieces.concat()));
+    prop_oneof![near, far]
 }
 
 #[test]

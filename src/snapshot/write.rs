@@ -119,7 +119,9 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
 
 /// The tiles of the snapshot before, for one more generation. The same snapshot again keeps what it kept.
 fn kept(index: &Index, previous: &Index) -> Vec<Row> {
-    let is_tile = |row: &&Row| is_tile(&row.path) && index.row(&row.path).is_none();
+    // A history that moved from public to private leaves nothing behind where it was.
+    let has_index = |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
+    let is_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
     if index.id == previous.id { previous.kept.clone() } else { previous.files.iter().filter(is_tile).cloned().collect() }
 }
 
