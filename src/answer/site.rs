@@ -287,7 +287,8 @@ impl Site {
     /// Who may ask the family that a path belongs to. What belongs to none is public.
     pub(super) fn family_access(&self, path: &str) -> Access {
         let v2 = path.starts_with("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
-        if v2 { self.v2_access } else { Access::Public }
+        let family = if v2 { self.v2_access } else { Access::Public };
+        self.document(path).map_or(family, StaticDocument::access)
     }
 
     /// The headers of a kind of answer, the snapshot's id among them.
