@@ -1,5 +1,7 @@
 //! Artifacts on this machine: hashed once, checked against their manifests, put under their storage keys.
 
+#![allow(clippy::disallowed_methods, reason = "this is where artifacts are read and stored")]
+
 use crate::catalog::{Artifact, Catalog, Release};
 use crate::problem::Problem;
 use crate::store::Store;
@@ -34,7 +36,8 @@ pub struct Hashed {
 pub fn hash(path: &Path, progress: impl Fn(u64)) -> Result<Hashed, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(File::options().read(true), flags).open(path).map_err(unreadable)?;
+    let file =
+        std::os::unix::fs::OpenOptionsExt::custom_flags(File::options().read(true), flags).open(path).map_err(unreadable)?;
     let before = file.metadata().map_err(unreadable)?;
     if before.is_dir() {
         return Err("is a folder, not a file".to_owned());
@@ -104,7 +107,8 @@ pub fn store(from: &Path, folder: &Path, key: &StorageKey, expected: &Hashed) ->
     let parent = target.parent().unwrap_or(folder);
     let put = || -> io::Result<Hashed> {
         fs::create_dir_all(parent)?;
-        let mut temporary = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(parent)?;
+        let mut temporary =
+            tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(parent)?;
         // A clone where the file system can, never a link: an in-place rebuild of the original would change it.
         let mut source = File::open(from)?;
         if rustix::fs::ioctl_ficlone(temporary.as_file(), &source).is_err() {
@@ -150,7 +154,10 @@ pub fn check(catalog: &Catalog, folder: &Path, how: Thoroughness, problems: &mut
         }
     };
     let cache = Cache::read(folder);
-    let checked: Vec<_> = wanted.into_par_iter().map(|(key, (release, artifact))| check_one(&store, &cache, how, key, release, artifact, folder)).collect();
+    let checked: Vec<_> = wanted
+        .into_par_iter()
+        .map(|(key, (release, artifact))| check_one(&store, &cache, how, key, release, artifact, folder))
+        .collect();
     let mut fresh = Cache::default();
     let mut there = 0;
     for Checked { problems: found, remembered } in checked {
@@ -172,7 +179,15 @@ struct Checked {
     remembered: Option<(String, Remembered)>,
 }
 
-fn check_one(store: &Store, cache: &Cache, how: Thoroughness, key: &StorageKey, release: &Release, artifact: &Artifact, folder: &Path) -> Checked {
+fn check_one(
+    store: &Store,
+    cache: &Cache,
+    how: Thoroughness,
+    key: &StorageKey,
+    release: &Release,
+    artifact: &Artifact,
+    folder: &Path,
+) -> Checked {
     let path = folder.join(key.as_str());
     let owner = match artifact.platform {
         Some(platform) => format!("artifacts.{platform} of `{}`", release.version),
@@ -192,7 +207,10 @@ fn check_one(store: &Store, cache: &Cache, how: Thoroughness, key: &StorageKey, 
     };
     let mut problems = Vec::new();
     if artifact.size_bytes.is_some_and(|size| size != entry.size) {
-        problems.push(Problem::of_file(path.display(), format!("{} bytes, but {owner} has {}", entry.size, artifact.size_bytes.unwrap_or_default())));
+        problems.push(Problem::of_file(
+            path.display(),
+            format!("{} bytes, but {owner} has {}", entry.size, artifact.size_bytes.unwrap_or_default()),
+        ));
     } else if let Some(expected) = artifact.sha256.filter(|expected| expected.hex() != entry.sha256) {
         problems.push(Problem::of_file(path.display(), format!("its SHA-256 is {}, but {owner} has {expected}", entry.sha256)));
     }
@@ -217,7 +235,12 @@ struct Remembered {
 
 impl Remembered {
     fn oddity(&self, filename: &str) -> Option<&'static str> {
-        let head: Vec<u8> = self.head.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+        let head: Vec<u8> = self
+            .head
+            .as_bytes()
+            .chunks(2)
+            .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
         oddity(filename, &head)
     }
 }
@@ -245,7 +268,8 @@ impl Cache {
 
     fn entry(&self, key: &StorageKey, metadata: &Metadata, how: Thoroughness, file: &File) -> io::Result<Remembered> {
         let same = |entry: &&Remembered| {
-            (entry.size, entry.mtime, entry.mtime_nsec, entry.inode) == (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino())
+            (entry.size, entry.mtime, entry.mtime_nsec, entry.inode)
+                == (metadata.size(), metadata.mtime(), metadata.mtime_nsec(), metadata.ino())
                 && Sha256::parse(&entry.sha256).is_ok()
         };
         if let Some(entry) = self.0.get(key.as_str()).filter(same).filter(|_| !how.deep) {

@@ -3,7 +3,9 @@
 use crate::policy::Access;
 use crate::problem::{Problem, Severity, Span};
 use crate::source::{AccessPolicy, At, CatalogFile, Export, Manifest, Page, Sources, Storage, V1, suggestion};
-use crate::words::{Channel, ContentType, FileName, Guid, HttpsUrl, KeyParts, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word};
+use crate::words::{
+    Channel, ContentType, FileName, Guid, HttpsUrl, KeyParts, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word,
+};
 use std::collections::BTreeMap;
 
 /// A checked collection of releases. Drafts have been checked with the rest and left out.
@@ -236,7 +238,8 @@ fn channels_are_declared(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
                 let message = "channels: every published release is in `latest`; a manifest does not name it";
                 problems.push(Problem::at(&manifest.file, span, message));
             } else if !known.contains(&channel.as_str()) {
-                let message = format!("channels: the catalog declares no channel `{channel}`{}", suggestion(channel.as_str(), &known));
+                let message =
+                    format!("channels: the catalog declares no channel `{channel}`{}", suggestion(channel.as_str(), &known));
                 problems.push(Problem::at(&manifest.file, span, message));
             }
         }
@@ -250,16 +253,24 @@ fn a_key_holds_one_file(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
     for file in &draft.files {
         let key = &file.artifact.key;
         let Some(other) = seen.insert(key.as_str().to_ascii_lowercase(), file) else { continue };
-        let same = |a: &Artifact, b: &Artifact| (&a.key, &a.filename, &a.content_type, a.size_bytes, a.sha256) == (&b.key, &b.filename, &b.content_type, b.size_bytes, b.sha256);
+        let same = |a: &Artifact, b: &Artifact| {
+            (&a.key, &a.filename, &a.content_type, a.size_bytes, a.sha256)
+                == (&b.key, &b.filename, &b.content_type, b.size_bytes, b.sha256)
+        };
         if !same(&file.artifact, &other.artifact) {
-            let message = format!("{}: its storage key `{key}` is also that of {}, and they are not the same file", file.name(), other.full_name());
+            let message = format!(
+                "{}: its storage key `{key}` is also that of {}, and they are not the same file",
+                file.name(),
+                other.full_name()
+            );
             problems.push(Problem::at(&file.manifest.file, file.span, message));
         }
     }
     for (key, file) in &seen {
         let folders = key.match_indices('/').filter_map(|(at, _)| key.get(..at));
         if let Some(other) = folders.filter_map(|folder| seen.get(folder)).next() {
-            let message = format!("{}: its storage key `{}` lies inside that of {}", file.name(), file.artifact.key, other.full_name());
+            let message =
+                format!("{}: its storage key `{}` lies inside that of {}", file.name(), file.artifact.key, other.full_name());
             problems.push(Problem::at(&file.manifest.file, file.span, message));
         }
     }
@@ -274,10 +285,12 @@ fn equal_hashes_have_equal_sizes(draft: &Draft<'_>, problems: &mut Vec<Problem>)
         if let (Some(size), Some(other_size)) = (file.artifact.size_bytes, other.artifact.size_bytes)
             && size != other_size
         {
-            let message = format!("{}: {size} bytes, but {} has the same hash and {other_size} bytes", file.name(), other.full_name());
+            let message =
+                format!("{}: {size} bytes, but {} has the same hash and {other_size} bytes", file.name(), other.full_name());
             problems.push(Problem::at(&file.manifest.file, file.span, message));
         } else if file.artifact.filename != other.artifact.filename {
-            let message = format!("{}: the same bytes are named `{}` in {}", file.name(), other.artifact.filename, other.full_name());
+            let message =
+                format!("{}: the same bytes are named `{}` in {}", file.name(), other.artifact.filename, other.full_name());
             problems.push(Problem::at(&file.manifest.file, file.span, message).warning());
         }
     }
@@ -345,19 +358,30 @@ impl<'a> Draft<'a> {
     fn add_files(&mut self, manifest: &'a Manifest, storage: &Storage, problems: &mut Vec<Problem>) {
         let version = &manifest.version.value;
         let entries = manifest.artifacts.iter().map(|(platform, entry)| {
-            (Some(platform.value), &entry.filename.value, &entry.content_type, &entry.size_bytes, entry.sha256.as_ref(), &entry.key, &entry.span)
+            (
+                Some(platform.value),
+                &entry.filename.value,
+                &entry.content_type,
+                &entry.size_bytes,
+                entry.sha256.as_ref(),
+                &entry.key,
+                &entry.span,
+            )
         });
-        let attachments = manifest
-            .attachments
-            .iter()
-            .map(|(name, entry)| (None, &name.value, &entry.content_type, &entry.size_bytes, Some(&entry.sha256), &entry.key, &entry.span));
+        let attachments = manifest.attachments.iter().map(|(name, entry)| {
+            (None, &name.value, &entry.content_type, &entry.size_bytes, Some(&entry.sha256), &entry.key, &entry.span)
+        });
         for (platform, filename, content_type, size_bytes, sha256, own_key, span) in entries.chain(attachments) {
             let made = sha256.map(|sha256| storage.key.key(KeyParts { version, filename, sha256: &sha256.value, platform }));
             let key = match (own_key, made) {
                 (Some(key), _) => key.value.clone(),
                 (None, Some(Ok(key))) => key,
                 (None, Some(Err(expected))) => {
-                    problems.push(Problem::at(&manifest.file, span, format!("its storage key is not valid: expected {expected}")));
+                    problems.push(Problem::at(
+                        &manifest.file,
+                        span,
+                        format!("its storage key is not valid: expected {expected}"),
+                    ));
                     continue;
                 }
                 // Refused while reading: neither a hash nor a key of its own.
@@ -416,7 +440,8 @@ impl<'a> Draft<'a> {
         let published = self.sources.manifests.iter().filter(|manifest| !manifest.draft);
         let release = |manifest: &Manifest| {
             let files = files.remove(manifest.version.value.as_str()).unwrap_or_default();
-            let (mut artifacts, mut attachments): (Vec<Artifact>, Vec<Artifact>) = files.into_iter().cloned().partition(|file| file.platform.is_some());
+            let (mut artifacts, mut attachments): (Vec<Artifact>, Vec<Artifact>) =
+                files.into_iter().cloned().partition(|file| file.platform.is_some());
             artifacts.sort_by_key(|artifact| artifact.platform);
             attachments.sort_by(|a, b| a.filename.cmp(&b.filename));
             Release {

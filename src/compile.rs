@@ -55,7 +55,11 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
 }
 
 /// Compiles sources that are in memory already, with the problems that reading them found.
-pub fn compile_sources(options: &Options, sources: Option<Sources>, mut problems: Vec<Problem>) -> Result<Compiled, Vec<Problem>> {
+pub fn compile_sources(
+    options: &Options,
+    sources: Option<Sources>,
+    mut problems: Vec<Problem>,
+) -> Result<Compiled, Vec<Problem>> {
     let mut checked = None;
     if let Some(sources) = &sources
         && let Some(catalog) = catalog::check(sources, &mut problems)
@@ -69,7 +73,10 @@ pub fn compile_sources(options: &Options, sources: Option<Sources>, mut problems
         checked = Some((catalog, artifacts));
     }
     if options.strict {
-        problems = problems.into_iter().map(|problem| if problem.severity() == Severity::Warning { problem.error() } else { problem }).collect();
+        problems = problems
+            .into_iter()
+            .map(|problem| if problem.severity() == Severity::Warning { problem.error() } else { problem })
+            .collect();
     }
     Problem::sort(&mut problems);
     // Taken down beside what comes next.
@@ -87,7 +94,9 @@ pub fn baseline(options: &Options) -> Result<Option<Published>, Problem> {
         Baseline::Out if !options.out.join(crate::snapshot::INDEX).exists() => return Ok(None),
         Baseline::Out => &options.out,
     };
-    let damaged = |damage: crate::snapshot::Damage| Problem::general(format!("{damage} (the ledger in it says what is published; name another snapshot with --previous)"));
+    let damaged = |damage: crate::snapshot::Damage| {
+        Problem::general(format!("{damage} (the ledger in it says what is published; name another snapshot with --previous)"))
+    };
     let index = crate::snapshot::read_index(folder).map_err(damaged)?;
     Published::read(folder, &index).map(Some).map_err(damaged)
 }
@@ -116,7 +125,9 @@ impl Compiled {
 
 /// The output would be mixed up with what it is made from.
 fn refuse_overlap(options: &Options) -> Result<(), Problem> {
-    let inside = |inner: &Path, outer: &Path| inner.canonicalize().is_ok_and(|inner| outer.canonicalize().is_ok_and(|outer| inner.starts_with(outer)));
+    let inside = |inner: &Path, outer: &Path| {
+        inner.canonicalize().is_ok_and(|inner| outer.canonicalize().is_ok_and(|outer| inner.starts_with(outer)))
+    };
     let parent = options.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let out = if options.out.exists() { &options.out } else { parent };
     for (name, folder) in [("--releases", &options.releases), ("--artifacts", &options.artifacts)] {

@@ -4,7 +4,7 @@ use crate::catalog::{Artifact, Catalog, ChannelState, Release, State};
 use crate::problem::{Problem, Span};
 use crate::snapshot::{self, Damage, Index, LEDGER};
 use crate::source::{Manifest, Sources};
-use crate::words::{Guid, Sha256, Timestamp, Version, Word};
+use crate::words::{Guid, Reason, Sha256, Timestamp, Version, Word};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -65,7 +65,12 @@ fn frozen(release: &Release) -> Frozen<'_> {
 }
 
 fn frozen_file(file: &Artifact) -> FrozenFile<'_> {
-    FrozenFile { filename: file.filename.as_str(), content_type: file.content_type.as_str(), size_bytes: file.size_bytes, sha256: file.sha256 }
+    FrozenFile {
+        filename: file.filename.as_str(),
+        content_type: file.content_type.as_str(),
+        size_bytes: file.size_bytes,
+        sha256: file.sha256,
+    }
 }
 
 fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> Head<'a> {
@@ -73,7 +78,7 @@ fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> He
     let highest = catalog.releases().iter().rev().find(|release| release.channels.contains(&index));
     let reason = match &channel.pin {
         Some((_, reason)) => Some(reason.as_str()),
-        None => highest.and_then(|release| release.state.reason()).map(|reason| reason.as_str()),
+        None => highest.and_then(|release| release.state.reason()).map(Reason::as_str),
     };
     Head { head, reason }
 }
@@ -138,7 +143,11 @@ impl Published {
     pub fn check(&self, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
         let Some(published) = self.parsed() else { return };
         // Rows that are equal as text need no second look: with a long history that is nearly all of them.
-        let now: Vec<(&Release, String)> = catalog.releases().par_iter().filter_map(|release| Some((release, serde_json::to_string(&frozen(release)).ok()?))).collect();
+        let now: Vec<(&Release, String)> = catalog
+            .releases()
+            .par_iter()
+            .filter_map(|release| Some((release, serde_json::to_string(&frozen(release)).ok()?)))
+            .collect();
         let now: BTreeMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
         let same = |row: &RawValue| named(row).and_then(|version| now.get(version)).is_some_and(|now| now == row.get());
         for row in published.versions.iter().filter(|row| !same(row)) {
@@ -173,36 +182,66 @@ fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, prob
     let mut differ = |what: &str, old: Option<String>, new: Option<String>, span: &Span| {
         if old != new {
             let show = |value: Option<String>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
-            let message = format!("{what}: published as {} and cannot become {}; release a new version instead", show(old), show(new));
+            let message =
+                format!("{what}: published as {} and cannot become {}; release a new version instead", show(old), show(new));
             problems.push(refusal(manifest, span, &message));
         }
     };
     let at = |span: Option<&Span>| span.unwrap_or(&manifest.version.span).clone();
     // A guid that was never given was never published.
     if before.guid.is_some() {
-        differ("guid", before.guid.clone(), now.guid.map(|guid| guid.to_string()), &at(manifest.guid.as_ref().map(|at| &at.span)));
+        differ(
+            "guid",
+            before.guid.clone(),
+            now.guid.map(|guid| guid.to_string()),
+            &at(manifest.guid.as_ref().map(|at| &at.span)),
+        );
     }
     let time = manifest.published_at.as_ref().map(|at| &at.span);
     differ("published_at", before.published_at.clone(), now.published_at.map(ToString::to_string), &at(time));
     let spans = |name: &str| {
         let artifact = manifest.artifacts.iter().find(|(platform, _)| platform.value.id() == name).map(|(_, entry)| &entry.span);
-        artifact.or_else(|| manifest.attachments.iter().find(|(file, _)| file.value.as_str() == name).map(|(_, entry)| &entry.span)).cloned()
+        artifact
+            .or_else(|| manifest.attachments.iter().find(|(file, _)| file.value.as_str() == name).map(|(_, entry)| &entry.span))
+            .cloned()
     };
-    for (table, old, new) in [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)] {
+    for (table, old, new) in
+        [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)]
+    {
         let names: BTreeSet<&str> = old.keys().map(String::as_str).chain(new.keys().copied()).collect();
         for name in names {
             let (old, new) = (old.get(name), new.get(name));
             let span = at(spans(name).as_ref());
             if old.is_none() || new.is_none() {
-                differ(&format!("{table}.{name}"), old.map(|file| file.filename.clone()), new.map(|file| file.filename.to_owned()), &span);
+                differ(
+                    &format!("{table}.{name}"),
+                    old.map(|file| file.filename.clone()),
+                    new.map(|file| file.filename.to_owned()),
+                    &span,
+                );
                 continue;
             }
             let path = |field: &str| format!("{table}.{name}.{field}");
             differ(&path("filename"), old.map(|file| file.filename.clone()), new.map(|file| file.filename.to_owned()), &span);
-            differ(&path("content_type"), old.map(|file| file.content_type.clone()), new.map(|file| file.content_type.to_owned()), &span);
+            differ(
+                &path("content_type"),
+                old.map(|file| file.content_type.clone()),
+                new.map(|file| file.content_type.to_owned()),
+                &span,
+            );
             let size = |size: Option<u64>| size.map(|size| size.to_string());
-            differ(&path("size_bytes"), size(old.and_then(|file| file.size_bytes)), size(new.and_then(|file| file.size_bytes)), &span);
-            differ(&path("sha256"), old.and_then(|file| file.sha256.clone()), new.and_then(|file| file.sha256).map(|sha256| sha256.hex()), &span);
+            differ(
+                &path("size_bytes"),
+                size(old.and_then(|file| file.size_bytes)),
+                size(new.and_then(|file| file.size_bytes)),
+                &span,
+            );
+            differ(
+                &path("sha256"),
+                old.and_then(|file| file.sha256.clone()),
+                new.and_then(|file| file.sha256).map(|sha256| sha256.hex()),
+                &span,
+            );
         }
     }
 }
@@ -216,7 +255,9 @@ fn check_head(name: &str, before: Option<&str>, catalog: &Catalog, sources: &Sou
     let Some(before) = before.and_then(|version| Version::parse(version).ok()) else { return };
     let place = sources.catalog.as_ref().map_or("catalog.yaml", |catalog| catalog.file.path.as_str());
     let Some((index, channel)) = catalog.channels().iter().enumerate().find(|(_, channel)| channel.name.as_str() == name) else {
-        let message = format!("channels.{name}: is gone, but its head `{before}` is published; a channel goes down only by a pin, a yank or a recall");
+        let message = format!(
+            "channels.{name}: is gone, but its head `{before}` is published; a channel goes down only by a pin, a yank or a recall"
+        );
         problems.push(Problem::of_file(place, message).refusal());
         return;
     };
@@ -231,6 +272,8 @@ fn check_head(name: &str, before: Option<&str>, catalog: &Catalog, sources: &Sou
     }
     let manifest = sources.manifests.iter().find(|manifest| manifest.version.value == before);
     let down = now.map_or("nothing".to_owned(), |now| format!("`{now}`"));
-    let message = format!("channels: without `{name}`, its head goes down from `{before}` to {down}; pin the channel, or yank or recall the release, with a reason");
+    let message = format!(
+        "channels: without `{name}`, its head goes down from `{before}` to {down}; pin the channel, or yank or recall the release, with a reason"
+    );
     problems.extend(manifest.map(|manifest| refusal(manifest, &manifest.version.span, &message)));
 }

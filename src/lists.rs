@@ -122,7 +122,12 @@ impl Cursor<'_> {
             (SortBy::PublishedAt, Some(time)) => format!("\"{time}\""),
             (SortBy::PublishedAt, None) => "null".to_owned(),
         };
-        format!(r#"{{"v":1,"c":"{}","s":"{}","o":"{}","k":[{value},"{version}"]}}"#, self.channel, self.sort_by.as_str(), self.order.as_str())
+        format!(
+            r#"{{"v":1,"c":"{}","s":"{}","o":"{}","k":[{value},"{version}"]}}"#,
+            self.channel,
+            self.sort_by.as_str(),
+            self.order.as_str()
+        )
     }
 
     /// Reads a cursor of exactly this list; anything but the text that [`Cursor::encode`] makes is none.

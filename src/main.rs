@@ -1,5 +1,7 @@
 //! agent-releases: the compiler's commands. The only place that prints, and the only one that chooses an exit code.
 
+#![allow(clippy::disallowed_methods, reason = "the commands are shell")]
+
 mod commands;
 
 use clap::Parser;

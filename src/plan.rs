@@ -47,7 +47,8 @@ pub fn plan(before: Option<&Site>, after: &Site) -> Plan {
         let all = questions(after);
         return Plan { questions: all.len(), changes: changes(None, after, all) };
     };
-    let ((count, mut asked), (_, gone)) = rayon::join(|| differing_questions(after, before), || differing_questions(before, after));
+    let ((count, mut asked), (_, gone)) =
+        rayon::join(|| differing_questions(after, before), || differing_questions(before, after));
     asked.extend(gone);
     Plan { questions: count, changes: changes(Some(before), after, asked) }
 }
@@ -66,7 +67,9 @@ fn compare(before: Option<&Site>, after: &Site, address: &str) -> Option<Change>
     let nothing = Seen { status: 404, version: None, location: None, etag: None, yanked: None };
     match (before, old) {
         (Some(_), Some(old)) if same(&old, &new) => None,
-        (Some(site), Some(old)) => Some(Change { address: address.to_owned(), before: Seen::of(site, &old), after: Seen::of(after, &new) }),
+        (Some(site), Some(old)) => {
+            Some(Change { address: address.to_owned(), before: Seen::of(site, &old), after: Seen::of(after, &new) })
+        }
         _ if new.status == 404 => None,
         _ => Some(Change { address: address.to_owned(), before: nothing, after: Seen::of(after, &new) }),
     }
@@ -78,7 +81,9 @@ fn same(old: &Answer, new: &Answer) -> bool {
         Body::Bytes(bytes) => bytes.clone(),
         Body::Empty | Body::Artifact(_) => bytes::Bytes::new(),
     };
-    let headers = |a: &HeaderMap, b: &HeaderMap| a.len() == b.len() && a.iter().all(|(name, value)| name == "x-release-snapshot" || b.get(name) == Some(value));
+    let headers = |a: &HeaderMap, b: &HeaderMap| {
+        a.len() == b.len() && a.iter().all(|(name, value)| name == "x-release-snapshot" || b.get(name) == Some(value))
+    };
     old.status == new.status && headers(&old.headers, &new.headers) && body(old) == body(new)
 }
 
@@ -119,7 +124,11 @@ impl Seen {
 impl Change {
     /// `latest?channel=stable 1.8.2 → 1.8.3`, the common beginning of the addresses left out.
     pub fn line(&self) -> String {
-        let short = self.address.strip_prefix("/v2/agent-releases/").or_else(|| self.address.strip_prefix("/v2/agent-releases")).unwrap_or(&self.address);
+        let short = self
+            .address
+            .strip_prefix("/v2/agent-releases/")
+            .or_else(|| self.address.strip_prefix("/v2/agent-releases"))
+            .unwrap_or(&self.address);
         let short = if short.is_empty() { "." } else { short };
         format!("{short} {} → {}", self.before.words(&self.after), self.after.words(&self.before))
     }

@@ -42,10 +42,8 @@ pub type Header = (&'static str, &'static str);
 const JSON: Header = ("Content-Type", "application/json");
 const NO_SNIFFING: Header = ("X-Content-Type-Options", "nosniff");
 const ANY_ORIGIN: Header = ("Access-Control-Allow-Origin", "*");
-const EXPOSED: Header = (
-    "Access-Control-Expose-Headers",
-    "ETag, Link, X-Checksum-SHA256, X-Release-Snapshot, X-Release-Yanked, Deprecation, Sunset",
-);
+const EXPOSED: Header =
+    ("Access-Control-Expose-Headers", "ETag, Link, X-Checksum-SHA256, X-Release-Snapshot, X-Release-Yanked, Deprecation, Sunset");
 
 /// What the answer to OPTIONS adds in a public family.
 pub const PREFLIGHT: [Header; 3] = [

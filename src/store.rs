@@ -1,5 +1,7 @@
 //! The folder of artifacts: opened once, and nothing outside it can be reached.
 
+#![allow(clippy::disallowed_methods, reason = "this is where artifacts are opened")]
+
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use std::fs::File;
 use std::io;
@@ -12,9 +14,7 @@ pub struct Store(OwnedFd);
 impl Store {
     /// Opens the folder.
     pub fn open(path: &Path) -> io::Result<Self> {
-        openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::PATH, Mode::empty())
-            .map(Self)
-            .map_err(Into::into)
+        openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::PATH, Mode::empty()).map(Self).map_err(Into::into)
     }
 
     /// The file under a compiled key with its size; never a pipe, a device, or anything that a link leads out to.

@@ -1,5 +1,7 @@
 //! The commands as a release engineer types them: what they print, what they write, what they refuse.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use common::{both, compiler, compiler_ok};
@@ -42,13 +44,26 @@ const MSI: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0, 1];
 #[test]
 fn add_hashes_guesses_stores_and_writes_down() {
     let folder = fresh();
-    for (name, bytes) in [("Agent.msi", MSI), ("Agent-arm64.pkg", b"xar!1"), ("Agent-x86_64.pkg", b"xar!2"), ("agent_linux_amd64", b"\x7fELF1"), ("agent-aarch64-linux", b"\x7fELF2"), ("sbom.json", b"{}")] {
+    for (name, bytes) in [
+        ("Agent.msi", MSI),
+        ("Agent-arm64.pkg", b"xar!1"),
+        ("Agent-x86_64.pkg", b"xar!2"),
+        ("agent_linux_amd64", b"\x7fELF1"),
+        ("agent-aarch64-linux", b"\x7fELF2"),
+        ("sbom.json", b"{}"),
+    ] {
         fs::write(folder.path().join(name), bytes).expect("written");
     }
     let line = "add 1.0.0 Agent.msi Agent-arm64.pkg Agent-x86_64.pkg agent_linux_amd64 agent-aarch64-linux --attach sbom.json --channel stable --published-at 2026-01-02T05:04:05+02:00 --notes-url https://example.com/1 --notes fine";
     let output = run(&folder, line);
     assert!(output.starts_with("exit 0\n"), "{output}");
-    for guess in ["Agent.msi: windows-x86_64 (guessed", "Agent-arm64.pkg: macos-arm64 (", "Agent-x86_64.pkg: macos-x86_64 (", "agent_linux_amd64: linux-x86_64 (", "agent-aarch64-linux: linux-arm64 ("] {
+    for guess in [
+        "Agent.msi: windows-x86_64 (guessed",
+        "Agent-arm64.pkg: macos-arm64 (",
+        "Agent-x86_64.pkg: macos-x86_64 (",
+        "agent_linux_amd64: linux-x86_64 (",
+        "agent-aarch64-linux: linux-arm64 (",
+    ] {
         assert!(output.contains(guess), "{guess} in {output}");
     }
     let text = manifest(&folder, "1.0.0");
@@ -56,7 +71,11 @@ fn add_hashes_guesses_stores_and_writes_down() {
     assert!(text.starts_with(head), "{text}");
     assert_eq!(text.matches("sha256: ").count(), 6);
     let before = read(folder.path(), "releases/1.0.0.yaml");
-    assert_eq!(run(&folder, line).lines().last(), Some("agent-aarch64-linux: linux-arm64 (guessed from its name)"), "the same again");
+    assert_eq!(
+        run(&folder, line).lines().last(),
+        Some("agent-aarch64-linux: linux-arm64 (guessed from its name)"),
+        "the same again"
+    );
     assert_eq!(read(folder.path(), "releases/1.0.0.yaml"), before, "the same again changes nothing");
     assert_eq!(run(&folder, "check --complete"), "exit 0\nfine: 1 published releases, 6 artifacts checked\n");
 }
@@ -71,7 +90,10 @@ fn add_lets_files_join_until_the_release_is_published() {
     fs::write(folder.path().join("Agent-x86_64.pkg"), b"xar!2").expect("written");
     let before = read(folder.path(), "releases/1.0.0.yaml");
     let late = run(&folder, "add 1.0.0 macos-x86_64=Agent-x86_64.pkg");
-    assert_eq!(late, "exit 3\n1.0.0 is published; Agent-x86_64.pkg cannot join it any more, release a new version\n1 problem; nothing was written\n");
+    assert_eq!(
+        late,
+        "exit 3\n1.0.0 is published; Agent-x86_64.pkg cannot join it any more, release a new version\n1 problem; nothing was written\n"
+    );
     fs::write(folder.path().join("Agent-1.0.0.msi"), [MSI, b"other"].concat()).expect("written");
     let other = run(&folder, "add 1.0.0 windows-x86_64=Agent-1.0.0.msi");
     assert!(other.starts_with("exit 3\n1.0.0: Agent-1.0.0.msi has the SHA-256 "), "{other}");
@@ -84,14 +106,27 @@ fn add_refuses_what_it_cannot_know() {
     fs::write(folder.path().join("Agent.pkg"), b"xar!1").expect("written");
     fs::write(folder.path().join("Agent.bin"), b"1").expect("written");
     fs::write(folder.path().join("empty.msi"), b"").expect("written");
-    assert!(run(&folder, "add 1.0.0 Agent.pkg").starts_with("exit 2\nerror: Agent.pkg: its name does not say for which architecture"));
-    assert!(run(&folder, "add 1.0.0 Agent.bin").starts_with("exit 2\nerror: Agent.bin: its name does not say for which platform"));
+    assert!(
+        run(&folder, "add 1.0.0 Agent.pkg").starts_with("exit 2\nerror: Agent.pkg: its name does not say for which architecture")
+    );
+    assert!(
+        run(&folder, "add 1.0.0 Agent.bin").starts_with("exit 2\nerror: Agent.bin: its name does not say for which platform")
+    );
     assert!(run(&folder, "add 1.0.0").starts_with("exit 2\nerror: no files"));
     assert!(run(&folder, "add v1.0.0 Agent.pkg").starts_with("exit 2\nerror: invalid value 'v1.0.0'"));
-    assert_eq!(run(&folder, "add 1.0.0 windows-x86_64=empty.msi"), "exit 1\nempty.msi: is empty\n1 problem; nothing was written\n");
+    assert_eq!(
+        run(&folder, "add 1.0.0 windows-x86_64=empty.msi"),
+        "exit 1\nempty.msi: is empty\n1 problem; nothing was written\n"
+    );
     assert!(run(&folder, "add 1.0.0 windows-x86_64=gone.msi").starts_with("exit 1\ngone.msi: cannot be read: "));
-    assert_eq!(run(&folder, "add 1.0.0 windows-x86_64=releases"), "exit 1\nreleases: is a folder, not a file\n1 problem; nothing was written\n");
-    assert!(run(&folder, "add 1.0.0 macos-arm64=Agent.pkg --channel nightly").starts_with("exit 1\nreleases/1.0.0.yaml:2:12: channels: the catalog declares no channel `nightly`"));
+    assert_eq!(
+        run(&folder, "add 1.0.0 windows-x86_64=releases"),
+        "exit 1\nreleases: is a folder, not a file\n1 problem; nothing was written\n"
+    );
+    assert!(
+        run(&folder, "add 1.0.0 macos-arm64=Agent.pkg --channel nightly")
+            .starts_with("exit 1\nreleases/1.0.0.yaml:2:12: channels: the catalog declares no channel `nightly`")
+    );
     fs::write(folder.path().join("page.msi"), b"<!DOCTYPE html>").expect("written");
     assert!(run(&folder, "add 1.0.0 windows-x86_64=page.msi --strict").starts_with("exit 1\npage.msi: is an HTML page"));
     assert_eq!(fs::read_dir(folder.path().join("releases")).expect("readable").count(), 1, "nothing was written");
@@ -104,22 +139,40 @@ fn edits_keep_comments_and_tell_what_moves() {
     let folder = fresh();
     add(&folder, "1.0.0", &["--channel", "stable"]);
     add(&folder, "1.1.0", &[]);
-    let commented = format!("# on top\n{}# at the end\n", read(folder.path(), "releases/1.1.0.yaml").replace("channels: []", "channels: []   # where"));
+    let commented = format!(
+        "# on top\n{}# at the end\n",
+        read(folder.path(), "releases/1.1.0.yaml").replace("channels: []", "channels: []   # where")
+    );
     fs::write(folder.path().join("releases/1.1.0.yaml"), &commented).expect("written");
     assert_eq!(run(&folder, "promote 1.1.0 stable"), "exit 0\nreleases/1.1.0.yaml: edited\nstable: 1.0.0 → 1.1.0\n");
     assert_eq!(read(folder.path(), "releases/1.1.0.yaml"), commented.replace("[]", "[stable]"));
     assert_eq!(run(&folder, "promote 1.1.0 stable"), "exit 0\nnothing to do: 1.1.0 is in stable already\n");
-    assert_eq!(run(&folder, "pin stable 1.0.0 --reason crashes"), "exit 0\nreleases/catalog.yaml: edited\nstable: 1.1.0 → 1.0.0\n");
+    assert_eq!(
+        run(&folder, "pin stable 1.0.0 --reason crashes"),
+        "exit 0\nreleases/catalog.yaml: edited\nstable: 1.1.0 → 1.0.0\n"
+    );
     let catalog = read(folder.path(), "releases/catalog.yaml");
-    assert_eq!(catalog, "# the catalog\nproduct: Agent # ours\nchannels:\n  stable: { pin: 1.0.0, reason: crashes }   # everyone\n  beta: {}\n");
+    assert_eq!(
+        catalog,
+        "# the catalog\nproduct: Agent # ours\nchannels:\n  stable: { pin: 1.0.0, reason: crashes }   # everyone\n  beta: {}\n"
+    );
     let stuck = run(&folder, "yank 1.0.0 --reason broken");
-    assert_eq!(stuck, "exit 1\nstable is pinned at `1.0.0`; say where it goes with --repin VERSION, or let it go with --unpin\n1 problem; nothing was written\n");
-    assert_eq!(run(&folder, "yank 1.0.0 --reason broken --unpin"), "exit 0\nreleases/catalog.yaml: edited\nreleases/1.0.0.yaml: edited\nstable: 1.0.0 → 1.1.0\n");
+    assert_eq!(
+        stuck,
+        "exit 1\nstable is pinned at `1.0.0`; say where it goes with --repin VERSION, or let it go with --unpin\n1 problem; nothing was written\n"
+    );
+    assert_eq!(
+        run(&folder, "yank 1.0.0 --reason broken --unpin"),
+        "exit 0\nreleases/catalog.yaml: edited\nreleases/1.0.0.yaml: edited\nstable: 1.0.0 → 1.1.0\n"
+    );
     assert!(manifest(&folder, "1.0.0").ends_with("yanked: broken\n"));
     assert_eq!(run(&folder, "yank 1.0.0 --undo"), "exit 0\nreleases/1.0.0.yaml: edited\n");
     assert!(!manifest(&folder, "1.0.0").contains("yanked"));
     assert_eq!(run(&folder, "unpin stable"), "exit 0\nnothing to do: stable is not pinned already\n");
-    assert_eq!(run(&folder, "recall 1.1.0 --reason 'leaks'"), "exit 0\nreleases/1.1.0.yaml: edited\nstable: 1.1.0 → 1.0.0\nlatest: 1.1.0 → 1.0.0\n");
+    assert_eq!(
+        run(&folder, "recall 1.1.0 --reason 'leaks'"),
+        "exit 0\nreleases/1.1.0.yaml: edited\nstable: 1.1.0 → 1.0.0\nlatest: 1.1.0 → 1.0.0\n"
+    );
     assert!(run(&folder, "promote 9.9.9 stable").starts_with("exit 1\nthere is no release `9.9.9` in releases\n"));
     assert!(run(&folder, "pin stable 9.9.9 --reason x").starts_with("exit 1\nreleases/catalog.yaml:4:"));
     assert!(run(&folder, "yank 1.0.0").starts_with("exit 2\n"));
@@ -134,7 +187,10 @@ fn drafts_change_nothing_until_they_are_undrafted() {
     add(&folder, "2.0.0", &["--channel", "stable", "--draft"]);
     compiler_ok(folder.path(), &["build"]);
     assert_eq!(read(folder.path(), "dist/snapshot.json"), before);
-    assert_eq!(run(&folder, "undraft 2.0.0"), "exit 0\nreleases/2.0.0.yaml: edited\nstable: 1.0.0 → 2.0.0\nlatest: 1.0.0 → 2.0.0\n");
+    assert_eq!(
+        run(&folder, "undraft 2.0.0"),
+        "exit 0\nreleases/2.0.0.yaml: edited\nstable: 1.0.0 → 2.0.0\nlatest: 1.0.0 → 2.0.0\n"
+    );
     assert!(!manifest(&folder, "2.0.0").contains("draft"));
 }
 
@@ -170,14 +226,41 @@ fn replace(path: &Path, from: &str, to: &str) {
 
 #[test]
 fn what_is_published_never_changes() {
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "size_bytes: 9", "size_bytes: 10"), "artifacts.windows-x86_64.size_bytes: published as `9` and cannot become `10`");
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "Agent-1.0.0.msi", "Agent.msi"), "artifacts.windows-x86_64.filename: published as `Agent-1.0.0.msi`");
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "size_bytes", "content_type: a/b\n    size_bytes"), "content_type: published as `application/octet-stream`");
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "03:04:05", "03:04:06"), "published_at: published as `2026-01-02T03:04:05.000Z`");
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "size_bytes: 9", "size_bytes: 10"),
+        "artifacts.windows-x86_64.size_bytes: published as `9` and cannot become `10`",
+    );
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "Agent-1.0.0.msi", "Agent.msi"),
+        "artifacts.windows-x86_64.filename: published as `Agent-1.0.0.msi`",
+    );
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "size_bytes", "content_type: a/b\n    size_bytes"),
+        "content_type: published as `application/octet-stream`",
+    );
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "03:04:05", "03:04:06"),
+        "published_at: published as `2026-01-02T03:04:05.000Z`",
+    );
     refused(|releases| replace(&releases.join("1.0.0.yaml"), "guid: rel_0", "guid: rel_1"), "guid: published as `rel_0");
-    refused(|releases| fs::remove_file(releases.join("1.0.0.yaml")).expect("removed"), "releases/1.0.0.yaml: is gone, but its release is published");
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "version: 1.0.0", "version: 1.0.0\ndraft: true"), "cannot become a draft again");
-    refused(|releases| replace(&releases.join("1.0.0.yaml"), "artifacts:", "attachments:\n  a.txt: { sha256: 1111111111111111111111111111111111111111111111111111111111111111 }\nartifacts:"), "attachments.a.txt: published as nothing");
+    refused(
+        |releases| fs::remove_file(releases.join("1.0.0.yaml")).expect("removed"),
+        "releases/1.0.0.yaml: is gone, but its release is published",
+    );
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "version: 1.0.0", "version: 1.0.0\ndraft: true"),
+        "cannot become a draft again",
+    );
+    refused(
+        |releases| {
+            replace(
+                &releases.join("1.0.0.yaml"),
+                "artifacts:",
+                "attachments:\n  a.txt: { sha256: 1111111111111111111111111111111111111111111111111111111111111111 }\nartifacts:",
+            );
+        },
+        "attachments.a.txt: published as nothing",
+    );
 }
 
 #[test]
@@ -186,7 +269,16 @@ fn a_head_never_goes_down_without_a_reason() {
     let folder = published();
     assert!(run(&folder, "demote 1.1.0 stable").starts_with("exit 3\n"));
     assert!(run(&folder, "demote 1.0.0 stable").starts_with("exit 0\n"), "what is not the head may leave");
-    for line in ["yank 1.1.0 --reason broken", "build", "yank 1.1.0 --undo", "build", "pin stable 1.1.0 --reason hold", "build", "unpin stable", "build"] {
+    for line in [
+        "yank 1.1.0 --reason broken",
+        "build",
+        "yank 1.1.0 --undo",
+        "build",
+        "pin stable 1.1.0 --reason hold",
+        "build",
+        "unpin stable",
+        "build",
+    ] {
         assert!(run(&folder, line).starts_with("exit 0\n"), "{line}");
     }
     let folder = published();
@@ -215,7 +307,12 @@ fn resolve_says_what_and_why() {
     let folder = published();
     let output = run(&folder, "resolve https://any.example/v2/agent-releases/latest/download?platform=windows");
     assert!(output.starts_with("exit 0\nGET /v2/agent-releases/latest/download?platform=windows\n302 Found\n"), "{output}");
-    assert!(output.ends_with("why: the channel's head, sent to where its bytes lie\nrelease: 1.1.0 (releases/1.1.0.yaml)\nchannel: stable\n"), "{output}");
+    assert!(
+        output.ends_with(
+            "why: the channel's head, sent to where its bytes lie\nrelease: 1.1.0 (releases/1.1.0.yaml)\nchannel: stable\n"
+        ),
+        "{output}"
+    );
     assert!(run(&folder, "resolve /nope").contains("\n404 Not Found\n"));
     assert!(run(&folder, "resolve nope").starts_with("exit 2\n"));
 }
@@ -225,16 +322,23 @@ fn one_more_release_changes_few_documents_whatever_the_history() {
     let changed = |count: usize| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/make-collection");
-        let made = std::process::Command::new("python3").arg(script).arg(count.to_string()).arg(folder.path().join("releases")).status();
+        let made =
+            std::process::Command::new("python3").arg(script).arg(count.to_string()).arg(folder.path().join("releases")).status();
         assert!(made.expect("python3").success());
         compiler_ok(folder.path(), &["build"]);
         let documents = |folder: &Path| {
             let index: serde_json::Value = serde_json::from_str(&read(folder, "dist/snapshot.json")).expect("JSON");
             let rows = index["files"].as_array().expect("rows").iter();
-            rows.filter(|row| row["path"].as_str().is_some_and(|path| path.starts_with("public/v2/"))).map(|row| (row["path"].to_string(), row["sha256"].to_string())).collect::<std::collections::BTreeSet<_>>()
+            rows.filter(|row| row["path"].as_str().is_some_and(|path| path.starts_with("public/v2/")))
+                .map(|row| (row["path"].to_string(), row["sha256"].to_string()))
+                .collect::<std::collections::BTreeSet<_>>()
         };
         let before = documents(folder.path());
-        fs::write(folder.path().join("releases/900.0.0.yaml"), "version: 900.0.0\nchannels: [stable, beta]\npublished_at: 2100-01-01T00:00:00Z\n").expect("written");
+        fs::write(
+            folder.path().join("releases/900.0.0.yaml"),
+            "version: 900.0.0\nchannels: [stable, beta]\npublished_at: 2100-01-01T00:00:00Z\n",
+        )
+        .expect("written");
         compiler_ok(folder.path(), &["build"]);
         documents(folder.path()).difference(&before).count()
     };

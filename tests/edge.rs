@@ -1,5 +1,7 @@
 //! The edge as a process: artifacts, what it refuses to call a request, new snapshots, and its end.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use agent_releases::words::Sha256;
@@ -36,7 +38,8 @@ fn with(name: &str, value: &str) -> Vec<(String, String)> {
 
 /// Where the stable Windows installer lies, and its bytes.
 fn installer(edge: &Edge, folder: &Path) -> (String, Vec<u8>) {
-    let location = edge.get("/v2/agent-releases/latest/download?platform=windows").header("location").expect("a location").to_owned();
+    let location =
+        edge.get("/v2/agent-releases/latest/download?platform=windows").header("location").expect("a location").to_owned();
     let key = location.strip_prefix("/artifacts/").expect("a local artifact");
     (location.clone(), fs::read(folder.join("artifacts").join(key)).expect("readable"))
 }
@@ -102,13 +105,27 @@ fn only_compiled_keys_and_whole_files_are_served() {
     let file = folder.path().join(location.trim_start_matches('/'));
     fs::write(folder.path().join("artifacts/secret.txt"), "secret").expect("written");
     fs::write(folder.path().join("secret.txt"), "secret").expect("written");
-    for target in ["/artifacts/secret.txt", "/artifacts/../secret.txt", "/artifacts/", "/artifacts/.hashes.json", "/private/ledger.json", "/snapshot.json", "/redirects.json", "/dist/snapshot.json"] {
+    for target in [
+        "/artifacts/secret.txt",
+        "/artifacts/../secret.txt",
+        "/artifacts/",
+        "/artifacts/.hashes.json",
+        "/private/ledger.json",
+        "/snapshot.json",
+        "/redirects.json",
+        "/dist/snapshot.json",
+    ] {
         assert_eq!(edge.get(target).status, 404, "{target}");
     }
     fs::write(&file, &bytes[1..]).expect("written");
     assert_eq!(edge.get(&location).status, 404, "a file of another size");
     fs::remove_file(&file).expect("removed");
-    assert_eq!(edge.get(&location).text(), format!("{{\"error\":{{\"code\":\"not_found\",\"message\":\"Resource not found\",\"details\":{{\"path\":\"{location}\"}}}}}}\n"));
+    assert_eq!(
+        edge.get(&location).text(),
+        format!(
+            "{{\"error\":{{\"code\":\"not_found\",\"message\":\"Resource not found\",\"details\":{{\"path\":\"{location}\"}}}}}}\n"
+        )
+    );
     fs::write(folder.path().join("outside"), &bytes).expect("written");
     symlink("../../outside", &file).expect("a link");
     assert_eq!(edge.get(&location).status, 404, "a link out of the folder");
@@ -135,11 +152,26 @@ fn a_family_that_requires_access_answers_nobody() {
     compiler_ok(folder.path(), &["build"]);
     assert!(!folder.path().join("dist/public").exists(), "nothing is public");
     let edge = start(folder.path());
-    for target in ["/v2/agent-releases", "/v2/agent-releases/latest.json", "/v2/agent-releases/1.8.3", "/v2/agent-releases/history/index.json", "/openapi.json", "/v2/agent-releases/latest/download?platform=windows"] {
+    for target in [
+        "/v2/agent-releases",
+        "/v2/agent-releases/latest.json",
+        "/v2/agent-releases/1.8.3",
+        "/v2/agent-releases/history/index.json",
+        "/openapi.json",
+        "/v2/agent-releases/latest/download?platform=windows",
+    ] {
         for headers in [Vec::new(), with("Authorization", "Bearer x"), with("Cookie", "session=x")] {
             let reply = edge.ask("GET", target, &headers);
-            assert_eq!(reply.text(), "{\"error\":{\"code\":\"unauthorized\",\"message\":\"Authentication required\",\"details\":{}}}\n", "{target}");
-            assert_eq!((reply.status, reply.header("www-authenticate")), (401, Some("Bearer realm=\"agent-releases\"")), "{target}");
+            assert_eq!(
+                reply.text(),
+                "{\"error\":{\"code\":\"unauthorized\",\"message\":\"Authentication required\",\"details\":{}}}\n",
+                "{target}"
+            );
+            assert_eq!(
+                (reply.status, reply.header("www-authenticate")),
+                (401, Some("Bearer realm=\"agent-releases\"")),
+                "{target}"
+            );
             assert_eq!(reply.header("access-control-allow-origin"), None, "{target}");
         }
     }
@@ -178,7 +210,9 @@ fn what_is_not_a_request_is_refused_and_the_connection_closed() {
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{head:?}: {text}");
         assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{head:?}: {text}");
     }
-    let long = |length: usize| edge.raw(format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "x".repeat(length - 1)).as_bytes());
+    let long = |length: usize| {
+        edge.raw(format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "x".repeat(length - 1)).as_bytes())
+    };
     assert!(long(2048).starts_with(b"HTTP/1.1 404"));
     assert!(long(2049).starts_with(b"HTTP/1.1 414"));
     let good = edge.raw(b"GET http://a/openapi.json HTTP/1.1\r\nHost: A\r\nConnection: close\r\n\r\n");
@@ -189,7 +223,9 @@ fn what_is_not_a_request_is_refused_and_the_connection_closed() {
 fn a_host_that_is_not_ours_is_misdirected() {
     let folder = example();
     let edge = Edge::start(&folder.path().join("dist"), &["--host", "api.example.com"]);
-    for (host, status) in [("api.example.com", 200), ("API.example.com:8080", 200), ("evil.example", 421), ("api.example.com.evil", 421)] {
+    for (host, status) in
+        [("api.example.com", 200), ("API.example.com:8080", 200), ("evil.example", 421), ("api.example.com.evil", 421)]
+    {
         assert_eq!(edge.ask("GET", "/openapi.json", &with("Host", host)).status, status, "{host}");
     }
 }
@@ -244,7 +280,11 @@ fn a_new_snapshot_is_served_whole_and_a_damaged_one_never() {
         line.clear();
         assert!(log.read_line(&mut line).expect("a log") > 0, "the log ended");
     }
-    assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok_and(|line| line["error"].as_str().is_some_and(|error| error.contains("latest.json"))), "{line}");
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&line)
+            .is_ok_and(|line| line["error"].as_str().is_some_and(|error| error.contains("latest.json"))),
+        "{line}"
+    );
     assert_eq!(edge.get("/v2/agent-releases/latest").header("x-release-snapshot"), Some(second.as_str()));
     fs::write(&latest, good).expect("written");
     compiler_ok(folder.path(), &["yank", "1.8.3", "--undo"]);
@@ -257,7 +297,8 @@ fn a_tile_of_the_snapshot_before_is_still_served() {
     let folder = example();
     let edge = start(folder.path());
     let tile = |edge: &Edge| {
-        let index: serde_json::Value = serde_json::from_slice(&edge.get("/v2/agent-releases/history/index.json").body).expect("JSON");
+        let index: serde_json::Value =
+            serde_json::from_slice(&edge.get("/v2/agent-releases/history/index.json").body).expect("JSON");
         format!("/v2/agent-releases/history/{}", index["tiles"][0]["file"].as_str().expect("a tile"))
     };
     let old = tile(&edge);
@@ -283,7 +324,8 @@ fn a_running_download_is_finished_before_the_end() {
     stream.write_all(format!("GET {location} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("sent");
     let mut first = [0; 1000];
     stream.read_exact(&mut first).expect("it has begun");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&edge.child), rustix::process::Signal::TERM).expect("a signal");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&edge.child), rustix::process::Signal::TERM)
+        .expect("a signal");
     until("it takes no new connections", || std::net::TcpStream::connect(&edge.address).is_err());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the rest");

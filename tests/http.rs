@@ -1,5 +1,7 @@
 //! HTTP as data: every case of `tests/http/*.txt`, asked of the pure function and of a real edge.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use agent_releases::answer::{Body, Request, Site, answer};
@@ -24,10 +26,24 @@ impl Case {
     fn parse(place: String, text: &str) -> Option<Self> {
         let mut lines = text.lines().skip_while(|line| line.is_empty() || line.starts_with('#'));
         let (method, target) = lines.next()?.split_once(' ').unwrap_or_else(|| panic!("{place}: a request line"));
-        let pair = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()));
-        let headers = lines.by_ref().take_while(|line| !line.is_empty()).map(|line| pair(line).unwrap_or_else(|| panic!("{place}: a header, found `{line}`"))).collect();
+        let pair = |line: &str| {
+            line.split_once(':').map(|(name, value)| (name.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()))
+        };
+        let headers = lines
+            .by_ref()
+            .take_while(|line| !line.is_empty())
+            .map(|line| pair(line).unwrap_or_else(|| panic!("{place}: a header, found `{line}`")))
+            .collect();
         let status = lines.next().and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{place}: a status"));
-        let mut case = Self { place, method: method.to_owned(), target: target.to_owned(), headers, status, expected: Vec::new(), body: None };
+        let mut case = Self {
+            place,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers,
+            status,
+            expected: Vec::new(),
+            body: None,
+        };
         for line in lines.filter(|line| !line.is_empty()) {
             match line {
                 "\"\"" => case.body = Some(String::new()),
@@ -44,7 +60,10 @@ impl Case {
         let mut wrong = Vec::new();
         let mut differ = |what: &str, expected: &str, actual: &str| {
             if expected != actual {
-                wrong.push(format!("{}: {} {}: {what}: expected `{expected}`, found `{actual}`", self.place, self.method, self.target));
+                wrong.push(format!(
+                    "{}: {} {}: {what}: expected `{expected}`, found `{actual}`",
+                    self.place, self.method, self.target
+                ));
             }
         };
         differ("status", &self.status.to_string(), &reply.status.to_string());
@@ -59,7 +78,8 @@ impl Case {
 }
 
 fn cases() -> Vec<Case> {
-    let mut files: Vec<_> = fs::read_dir(data().join("http")).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(data().join("http")).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     files.sort();
     let mut cases = Vec::new();
@@ -95,7 +115,11 @@ fn pure(site: &Site, case: &Case) -> Option<Reply> {
         Body::Bytes(bytes) => bytes.to_vec(),
         Body::Empty | Body::Artifact(_) => Vec::new(),
     };
-    let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+    let headers = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
     Some(Reply { status: answer.status.as_u16(), headers, body })
 }
 
@@ -111,7 +135,11 @@ fn the_pure_function_answers_what_the_edge_answers() {
     let folder = site();
     let site = Site::open(&folder.path().join("dist"), false).expect("a site");
     // What the gate refuses never reaches the function.
-    let gate = |case: &&Case| ![414, 417, 421, 431].contains(&case.status) && !case.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let differences = cases().iter().filter(gate).filter_map(|case| Some(case.differences(&pure(&site, case)?))).flatten().collect();
+    let gate = |case: &&Case| {
+        ![414, 417, 421, 431].contains(&case.status)
+            && !case.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+    };
+    let differences =
+        cases().iter().filter(gate).filter_map(|case| Some(case.differences(&pure(&site, case)?))).flatten().collect();
     all_equal(differences);
 }

@@ -1,5 +1,7 @@
 //! `import` as data: every folder of `tests/import`.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use common::{all_equal, both, compare, compiler, data, folders};
@@ -35,7 +37,10 @@ fn every_document_becomes_manifests_or_problems() {
         let arguments: Vec<&str> = ["import", &input].into_iter().chain(more.lines().filter(|line| !line.is_empty())).collect();
         let output = compiler(folder.path(), &arguments);
         let mut actual = both(&output);
-        let mut written: Vec<_> = fs::read_dir(&releases).expect("readable").map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+        let mut written: Vec<_> = fs::read_dir(&releases)
+            .expect("readable")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
         written.sort();
         for name in written.iter().filter(|name| !case.join(name).exists()) {
             actual.push_str(&format!("==> releases/{name}\n{}", fs::read_to_string(releases.join(name)).expect("readable")));

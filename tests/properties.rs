@@ -1,5 +1,7 @@
 //! What must hold of every collection and every request, tried on many.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use agent_releases::answer::{Request, Site, answer, questions};
@@ -15,7 +17,10 @@ use std::path::Path;
 
 fn runner(cases: u32) -> TestRunner {
     // The same cases on every run: a failure that comes and goes helps nobody.
-    TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    TestRunner::new_with_rng(
+        Config { cases, failure_persistence: None, ..Config::default() },
+        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    )
 }
 
 fn built(collection: &str) -> tempfile::TempDir {
@@ -27,26 +32,54 @@ fn built(collection: &str) -> tempfile::TempDir {
 
 /// Versions in text, valid and not, built from the pieces where parsers go wrong.
 fn version_text() -> impl Strategy<Value = String> {
-    let number = prop_oneof![Just("0".to_owned()), Just("00".to_owned()), Just("01".to_owned()), "[1-9][0-9]{0,3}", Just("18446744073709551615".to_owned())];
-    let word = prop_oneof![number.clone(), "[a-z]{1,3}", "[A-Z-]{1,2}", Just("rc".to_owned()), Just(String::new()), "[0-9]{1,2}[a-z]"];
+    let number = prop_oneof![
+        Just("0".to_owned()),
+        Just("00".to_owned()),
+        Just("01".to_owned()),
+        "[1-9][0-9]{0,3}",
+        Just("18446744073709551615".to_owned())
+    ];
+    let word =
+        prop_oneof![number.clone(), "[a-z]{1,3}", "[A-Z-]{1,2}", Just("rc".to_owned()), Just(String::new()), "[0-9]{1,2}[a-z]"];
     let core = proptest::collection::vec(number, 2..5).prop_map(|parts| parts.join("."));
     let tail = proptest::option::of(proptest::collection::vec(word, 1..4).prop_map(|parts| parts.join(".")));
-    (core, tail, proptest::option::of("[a-z0-9.]{0,3}"))
-        .prop_map(|(core, tail, build)| format!("{core}{}{}", tail.map_or(String::new(), |tail| format!("-{tail}")), build.map_or(String::new(), |build| format!("+{build}"))))
+    (core, tail, proptest::option::of("[a-z0-9.]{0,3}")).prop_map(|(core, tail, build)| {
+        format!(
+            "{core}{}{}",
+            tail.map_or(String::new(), |tail| format!("-{tail}")),
+            build.map_or(String::new(), |build| format!("+{build}"))
+        )
+    })
 }
 
 #[test]
 fn versions_are_those_of_the_semver_crate_and_in_its_order() {
     let check = |a: String, b: String| {
-        let theirs = |text: &str| semver::Version::parse(text).ok().filter(|version| version.build.is_empty() && text.len() <= 64 && ![".json", ".gz", ".br"].iter().any(|e| text.ends_with(e)));
+        let theirs = |text: &str| {
+            semver::Version::parse(text).ok().filter(|version| {
+                version.build.is_empty() && text.len() <= 64 && ![".json", ".gz", ".br"].iter().any(|e| text.ends_with(e))
+            })
+        };
         prop_assert_eq!(Version::parse(&a).is_ok(), theirs(&a).is_some(), "{}", a);
-        if let (Ok(ours), Ok(other), Some(their), Some(their_other)) = (Version::parse(&a), Version::parse(&b), theirs(&a), theirs(&b)) {
+        if let (Ok(ours), Ok(other), Some(their), Some(their_other)) =
+            (Version::parse(&a), Version::parse(&b), theirs(&a), theirs(&b))
+        {
             prop_assert_eq!(ours.cmp(&other), their.cmp_precedence(&their_other), "{} {}", a, b);
         }
         Ok(())
     };
     runner(20_000).run(&(version_text(), version_text()), |(a, b)| check(a, b)).expect("the property holds");
-    let ordered = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "99999999999999999999.0.0"];
+    let ordered = [
+        "1.0.0-alpha",
+        "1.0.0-alpha.1",
+        "1.0.0-alpha.beta",
+        "1.0.0-beta",
+        "1.0.0-beta.2",
+        "1.0.0-beta.11",
+        "1.0.0-rc.1",
+        "1.0.0",
+        "99999999999999999999.0.0",
+    ];
     let versions: Vec<Version> = ordered.iter().map(|text| Version::parse(text).expect(text)).collect();
     assert!(versions.is_sorted(), "the example of SemVer 2.0.0, rule 11");
 }
@@ -64,7 +97,8 @@ fn compiled_locations(site: &Path) -> BTreeMap<String, BTreeSet<String>> {
 
 /// Targets made of the pieces of real ones, and of what attackers put between them.
 fn target() -> impl Strategy<Value = String> {
-    let version = prop_oneof![Just("1.8.3"), Just("1.8.2"), Just("1.7.41"), Just("1.7.42"), Just("latest"), Just("9.9.9"), Just("..")];
+    let version =
+        prop_oneof![Just("1.8.3"), Just("1.8.2"), Just("1.7.41"), Just("1.7.42"), Just("latest"), Just("9.9.9"), Just("..")];
     let piece = prop_oneof![
         Just("/download"),
         Just("/windows"),
@@ -89,10 +123,17 @@ fn target() -> impl Strategy<Value = String> {
         Just("platform=%0d%0aLocation:%20https://evil.example/"),
         Just("filename=x")
     ];
-    let wanted = prop_oneof![Just("platform=windows"), Just("arch=arm64&platform=macos"), Just("platform=macos&arch=x86_64"), Just("channel=canary&platform=windows")];
+    let wanted = prop_oneof![
+        Just("platform=windows"),
+        Just("arch=arm64&platform=macos"),
+        Just("platform=macos&arch=x86_64"),
+        Just("channel=canary&platform=windows")
+    ];
     let tail = proptest::collection::vec(pair, 0..4).prop_map(|pairs| pairs.join("&"));
-    let near = (version.clone(), wanted, tail.clone()).prop_map(|(version, wanted, tail)| format!("/v2/agent-releases/{version}/download?{wanted}&{tail}"));
-    let far = (version, proptest::collection::vec(piece, 0..4), tail).prop_map(|(version, pieces, tail)| format!("/v2/agent-releases/{version}{}?{tail}", pieces.concat()));
+    let near = (version.clone(), wanted, tail.clone())
+        .prop_map(|(version, wanted, tail)| format!("/v2/agent-releases/{version}/download?{wanted}&{tail}"));
+    let far = (version, proptest::collection::vec(piece, 0..4), tail)
+        .prop_map(|(version, pieces, tail)| format!("/v2/agent-releases/{version}{}?{tail}", pieces.concat()));
     prop_oneof![near, far]
 }
 
@@ -113,9 +154,17 @@ fn a_location_is_always_a_compiled_one() {
     for question in questions(&site) {
         assert!(check(&question), "{question}");
     }
-    runner(1_000_000).run(&target(), |target| { prop_assert!(check(&target), "{}", target); Ok(()) }).expect("the property holds");
+    runner(1_000_000)
+        .run(&target(), |target| {
+            prop_assert!(check(&target), "{}", target);
+            Ok(())
+        })
+        .expect("the property holds");
     let (count, redirects) = asked.get();
-    assert!(count > 1_000_000 && redirects > 10_000, "{redirects} of {count} were redirects: the requests are not what they should be");
+    assert!(
+        count > 1_000_000 && redirects > 10_000,
+        "{redirects} of {count} were redirects: the requests are not what they should be"
+    );
 }
 
 #[test]
@@ -125,7 +174,9 @@ fn a_versions_redirect_never_leads_to_another_version() {
         let site = Site::open(&folder.path().join("dist"), true).expect("a site");
         let locations = compiled_locations(&folder.path().join("dist"));
         let headers = HeaderMap::new();
-        for question in questions(&site).into_iter().filter(|question| question.contains("/download") && !question.contains("/latest/")) {
+        for question in
+            questions(&site).into_iter().filter(|question| question.contains("/download") && !question.contains("/latest/"))
+        {
             let answer = answer(&site, &Request::new(&Method::GET, &question, &headers));
             let Some(location) = answer.headers.get(LOCATION) else { continue };
             let version = question.split('/').nth(3).expect("a version");
@@ -141,7 +192,12 @@ fn page(site: &Site, target: &str) -> (Vec<String>, Option<String>, u64) {
     assert_eq!(answer.status, 200, "{target}");
     let agent_releases::answer::Body::Bytes(body) = answer.body else { panic!("{target}: no body") };
     let page: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-    let versions = page["data"].as_array().expect("data").iter().map(|release| release["version"].as_str().expect("a version").to_owned()).collect();
+    let versions = page["data"]
+        .as_array()
+        .expect("data")
+        .iter()
+        .map(|release| release["version"].as_str().expect("a version").to_owned())
+        .collect();
     (versions, page["next_cursor"].as_str().map(str::to_owned), page["total_count"].as_u64().expect("a count"))
 }
 
@@ -152,8 +208,17 @@ fn walking_with_cursors_gives_the_sorted_list_even_when_releases_come_and_go() {
     let site = || Site::open(&folder.path().join("dist"), false).expect("a site");
     let before = site();
     // Between two pages: one release is added at each end and in the middle, another is yanked.
-    for (version, time) in [("0.0.1", "2001-01-01T00:00:00Z"), ("1.8.4", "2026-02-25T00:00:00Z"), ("99.0.0", "2030-01-01T00:00:00Z"), ("1.5.5", "2025-10-10T10:10:10Z")] {
-        fs::write(releases.join(format!("{version}.yaml")), format!("version: {version}\nchannels: [stable]\npublished_at: {time}\n")).expect("written");
+    for (version, time) in [
+        ("0.0.1", "2001-01-01T00:00:00Z"),
+        ("1.8.4", "2026-02-25T00:00:00Z"),
+        ("99.0.0", "2030-01-01T00:00:00Z"),
+        ("1.5.5", "2025-10-10T10:10:10Z"),
+    ] {
+        fs::write(
+            releases.join(format!("{version}.yaml")),
+            format!("version: {version}\nchannels: [stable]\npublished_at: {time}\n"),
+        )
+        .expect("written");
     }
     compiler_ok(folder.path(), &["yank", "1.8.3", "--reason", "gone between two pages"]);
     compiler_ok(folder.path(), &["build"]);
@@ -168,7 +233,10 @@ fn walking_with_cursors_gives_the_sorted_list_even_when_releases_come_and_go() {
                 let mut walked = Vec::new();
                 let mut cursor = None;
                 loop {
-                    let target = format!("{list}&page_size={size}{}", cursor.map_or(String::new(), |cursor: String| format!("&cursor={cursor}")));
+                    let target = format!(
+                        "{list}&page_size={size}{}",
+                        cursor.map_or(String::new(), |cursor: String| format!("&cursor={cursor}"))
+                    );
                     let (versions, next, total) = page(&before, &target);
                     assert_eq!(total, all.len() as u64);
                     walked.extend(versions);
@@ -180,10 +248,19 @@ fn walking_with_cursors_gives_the_sorted_list_even_when_releases_come_and_go() {
                         let expected: Vec<String> = match place {
                             Some(place) => then[place + 1..].to_vec(),
                             // It was yanked: what comes after it in the old list, and what was added behind it.
-                            None => then.iter().filter(|version| !walked.contains(version) && rest.contains(version)).cloned().collect(),
+                            None => then
+                                .iter()
+                                .filter(|version| !walked.contains(version) && rest.contains(version))
+                                .cloned()
+                                .collect(),
                         };
                         assert_eq!(rest, expected, "{target}");
-                        assert!(all.iter().filter(|version| !walked.contains(version) && then.contains(version)).all(|version| rest.contains(version)), "{target}: a release was lost");
+                        assert!(
+                            all.iter()
+                                .filter(|version| !walked.contains(version) && then.contains(version))
+                                .all(|version| rest.contains(version)),
+                            "{target}: a release was lost"
+                        );
                     }
                     cursor = next;
                     if cursor.is_none() {
@@ -201,11 +278,15 @@ fn the_same_sources_make_the_same_bytes_however_they_are_built() {
     let source = data().join("good/kitchen-sink");
     let mut ids = BTreeSet::new();
     for round in 0..100u32 {
-        let folder = tempfile::Builder::new().prefix(&format!("varied-{}", "x".repeat(round as usize % 7))).tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("varied-{}", "x".repeat(round as usize % 7)))
+            .tempdir()
+            .expect("a temporary folder");
         let releases = folder.path().join("releases");
         fs::create_dir_all(&releases).expect("a folder");
         // Another order of files in the folder, and other times.
-        let mut names: Vec<_> = fs::read_dir(&source).expect("readable").map(|entry| entry.expect("an entry").file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(&source).expect("readable").map(|entry| entry.expect("an entry").file_name()).collect();
         names.sort_by_key(|name| agent_releases::words::Sha256::of(format!("{round}{}", name.display()).as_bytes()));
         for name in names {
             fs::copy(source.join(&name), releases.join(&name)).expect("copied");

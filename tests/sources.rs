@@ -1,5 +1,7 @@
 //! Sources in, sites or problems out: every folder of `tests/bad` and `tests/good`, and what text files cannot hold.
 
+#![allow(clippy::disallowed_methods, reason = "tests are shell")]
+
 mod common;
 
 use common::{all_equal, both, compare, compiler, compiler_ok, copy_files, data, folders};
@@ -62,7 +64,10 @@ fn sizes_and_depths_have_limits() {
     };
     assert!(with_file("1.8.3.yaml", &padded((1 << 20) - 1)).starts_with("exit 0"));
     assert!(with_file("1.8.3.yaml", &padded(1 << 20)).starts_with("exit 0"));
-    assert_eq!(with_file("1.8.3.yaml", &padded((1 << 20) + 1)), "exit 1\nreleases/1.8.3.yaml: is larger than 1 MiB\n1 problem; nothing was written\n");
+    assert_eq!(
+        with_file("1.8.3.yaml", &padded((1 << 20) + 1)),
+        "exit 1\nreleases/1.8.3.yaml: is larger than 1 MiB\n1 problem; nothing was written\n"
+    );
     let brackets = format!("version: {}", "[".repeat(100_000));
     assert!(with_file("1.8.3.yaml", brackets.as_bytes()).starts_with("exit 1\nreleases/1.8.3.yaml:1:"));
 }
@@ -78,7 +83,9 @@ fn odd_files_are_refused_without_waiting() {
         assert!(!folder.path().join("dist").exists(), "something was written");
         output
     };
-    let fifo = odd(&|path| rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe"));
+    let fifo = odd(&|path| {
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe")
+    });
     assert_eq!(fifo, "exit 1\nreleases/1.8.3.yaml: is not a regular file\n1 problem; nothing was written\n");
     let directory = odd(&|path| fs::create_dir(path).expect("a folder"));
     assert_eq!(directory, "exit 1\nreleases/1.8.3.yaml: is not a regular file\n1 problem; nothing was written\n");
@@ -97,12 +104,24 @@ fn output_folders_that_are_something_else_are_left_alone() {
     let run = |arguments: &[&str]| both(&compiler(folder.path(), arguments));
     fs::create_dir(folder.path().join("mine")).expect("a folder");
     fs::write(folder.path().join("mine/thesis.txt"), "years of work").expect("written");
-    assert_eq!(run(&["build", "--out", "mine"]), "exit 1\nmine: holds files that are not a snapshot's, such as `thesis.txt`; name another folder with --out\n1 problem; nothing was written\n");
-    assert_eq!(run(&["build", "--out", "releases/dist"]), "exit 1\nreleases/dist: lies inside the --releases folder, releases; name another with --out\n1 problem; nothing was written\n");
-    assert_eq!(run(&["build", "--out", "releases"]), "exit 1\nreleases: lies inside the --releases folder, releases; name another with --out\n1 problem; nothing was written\n");
+    assert_eq!(
+        run(&["build", "--out", "mine"]),
+        "exit 1\nmine: holds files that are not a snapshot's, such as `thesis.txt`; name another folder with --out\n1 problem; nothing was written\n"
+    );
+    assert_eq!(
+        run(&["build", "--out", "releases/dist"]),
+        "exit 1\nreleases/dist: lies inside the --releases folder, releases; name another with --out\n1 problem; nothing was written\n"
+    );
+    assert_eq!(
+        run(&["build", "--out", "releases"]),
+        "exit 1\nreleases: lies inside the --releases folder, releases; name another with --out\n1 problem; nothing was written\n"
+    );
     assert!(run(&["build"]).starts_with("exit 0"));
     fs::write(folder.path().join("dist/public/thesis.txt"), "more work").expect("written");
-    assert_eq!(run(&["build"]), "exit 1\ndist/public/thesis.txt: does not belong to the snapshot; move it away, it would be lost\n1 problem; nothing was written\n");
+    assert_eq!(
+        run(&["build"]),
+        "exit 1\ndist/public/thesis.txt: does not belong to the snapshot; move it away, it would be lost\n1 problem; nothing was written\n"
+    );
     assert_eq!(fs::read_to_string(folder.path().join("dist/public/thesis.txt")).expect("there"), "more work");
 }
 
@@ -152,8 +171,14 @@ fn good_collections_make_exactly_these_files() {
         compiler_ok(folder.path(), &["build"]);
         // The whole tree as one text, so that a change is read as a diff.
         let mut golden = String::new();
-        for (path, bytes) in tree(&folder.path().join("dist")).into_iter().filter(|(path, _)| !path.ends_with(".br") && !path.ends_with(".gz")) {
-            let text = if path == "public/openapi.json" { format!("({} bytes)\n", bytes.len()) } else { String::from_utf8(bytes).expect("UTF-8") };
+        for (path, bytes) in
+            tree(&folder.path().join("dist")).into_iter().filter(|(path, _)| !path.ends_with(".br") && !path.ends_with(".gz"))
+        {
+            let text = if path == "public/openapi.json" {
+                format!("({} bytes)\n", bytes.len())
+            } else {
+                String::from_utf8(bytes).expect("UTF-8")
+            };
             golden.push_str(&format!("==> {path}\n{text}"));
         }
         let name = good.file_name().expect("a name").to_string_lossy().into_owned();

@@ -94,7 +94,13 @@ fn parse(text: &str, size: u64) -> Option<Wanted> {
         return None;
     }
     let (first, last) = range.trim().split_once('-')?;
-    let number = |digits: &str| if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) { Some(digits.parse().unwrap_or(u64::MAX)) } else { None };
+    let number = |digits: &str| {
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            Some(digits.parse().unwrap_or(u64::MAX))
+        } else {
+            None
+        }
+    };
     let range = match (first, last) {
         ("", suffix) => {
             let length = number(suffix)?;

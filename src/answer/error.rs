@@ -37,7 +37,13 @@ impl Bad<'_> {
             details.push_str(&format!(",\"allowed\":[{}]", allowed.join(",")));
         }
         details.push('}');
-        Refusal { status: StatusCode::BAD_REQUEST, code: "invalid_request", message: self.message, details, why: "parameters are checked before anything is looked up" }
+        Refusal {
+            status: StatusCode::BAD_REQUEST,
+            code: "invalid_request",
+            message: self.message,
+            details,
+            why: "parameters are checked before anything is looked up",
+        }
     }
 }
 
@@ -47,7 +53,8 @@ impl Refusal {
     }
 
     fn with(mut self, details: &[(&str, Option<&str>)]) -> Self {
-        let fields: Vec<String> = details.iter().map(|(name, value)| format!("{}:{}", json(name), value.map_or("null".to_owned(), json))).collect();
+        let fields: Vec<String> =
+            details.iter().map(|(name, value)| format!("{}:{}", json(name), value.map_or("null".to_owned(), json))).collect();
         self.details = format!("{{{}}}", fields.join(","));
         self
     }
@@ -70,12 +77,18 @@ impl Refusal {
 
     /// A method that no address knows.
     pub fn method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", "GET, HEAD and OPTIONS are all there is")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method not allowed",
+            "GET, HEAD and OPTIONS are all there is",
+        )
     }
 
     /// An address that leads nowhere.
     pub fn no_such_address(path: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Resource not found", "no address of the site").with(&[("path", Some(path))])
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Resource not found", "no address of the site")
+            .with(&[("path", Some(path))])
     }
 
     /// Something went wrong here.
@@ -85,7 +98,12 @@ impl Refusal {
 
     /// Nothing to get artifacts from, or no room.
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Service unavailable", "there is no artifact store: no base_url and no --artifacts")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Service unavailable",
+            "there is no artifact store: no base_url and no --artifacts",
+        )
     }
 
     pub(super) fn unauthorized() -> Self {
@@ -93,16 +111,23 @@ impl Refusal {
     }
 
     pub(super) fn no_release(version: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "no release has this version").with(&[("version", Some(version))])
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "no release has this version")
+            .with(&[("version", Some(version))])
     }
 
     pub(super) fn empty_channel(channel: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "nothing in the channel is offered").with(&[("channel", Some(channel))])
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "nothing in the channel is offered")
+            .with(&[("channel", Some(channel))])
     }
 
     pub(super) fn not_in_channel(version: &str, channel: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Agent release not found", "the release is not in the channel that was asked")
-            .with(&[("version", Some(version)), ("channel", Some(channel))])
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Agent release not found",
+            "the release is not in the channel that was asked",
+        )
+        .with(&[("version", Some(version)), ("channel", Some(channel))])
     }
 
     pub(super) fn no_artifact(version: &str, platform: &str, arch: Option<&str>) -> Self {
@@ -114,7 +139,8 @@ impl Refusal {
     }
 
     pub(super) fn recalled(version: &str, reason: &str) -> Self {
-        Self::new(StatusCode::GONE, "gone", "Agent release recalled", "the release's bytes are withdrawn").with(&[("version", Some(version)), ("reason", Some(reason))])
+        Self::new(StatusCode::GONE, "gone", "Agent release recalled", "the release's bytes are withdrawn")
+            .with(&[("version", Some(version)), ("reason", Some(reason))])
     }
 }
 
@@ -123,13 +149,25 @@ pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
     let mut headers = site.template(Policy::Error, site.family_access(path));
     match refusal.status {
         StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(ALLOW, ALLOWED),
-        StatusCode::UNAUTHORIZED => _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="agent-releases""#)),
+        StatusCode::UNAUTHORIZED => {
+            _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="agent-releases""#))
+        }
         StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("30")),
         _ => {}
     }
-    let body = format!("{{\"error\":{{\"code\":\"{}\",\"message\":{},\"details\":{}}}}}\n", refusal.code, json(&refusal.message), refusal.details);
+    let body = format!(
+        "{{\"error\":{{\"code\":\"{}\",\"message\":{},\"details\":{}}}}}\n",
+        refusal.code,
+        json(&refusal.message),
+        refusal.details
+    );
     insert(&mut headers, "Content-Length", &body.len().to_string());
-    Answer { status: refusal.status, headers, body: Body::Bytes(body.into()), why: Why { closes: refusal.code == "bad_request", ..Why::rule(refusal.why) } }
+    Answer {
+        status: refusal.status,
+        headers,
+        body: Body::Bytes(body.into()),
+        why: Why { closes: refusal.code == "bad_request", ..Why::rule(refusal.why) },
+    }
 }
 
 fn json(text: &str) -> String {

@@ -19,7 +19,12 @@ pub(super) struct Question {
 }
 
 /// Answers with the page that the parameters ask for.
-pub(super) fn page(site: &Site, request: &Request<'_>, question: Question, parameters: &Parameters<'_>) -> Result<Answer, Refusal> {
+pub(super) fn page(
+    site: &Site,
+    request: &Request<'_>,
+    question: Question,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Refusal> {
     let channel = site.channels().get(question.channel).ok_or_else(Refusal::internal)?;
     let size = page_size(parameters)?;
     let after = cursor(parameters, channel, question)?;
@@ -87,7 +92,9 @@ impl List<'_> {
         let (mut low, mut high) = (0, self.channel.sorted.len());
         while low < high {
             let middle = low.midpoint(high);
-            let before = self.at(middle).is_some_and(|release| release.sort_key(self.question.sort_by).cmp(key, self.question.order) != Ordering::Greater);
+            let before = self.at(middle).is_some_and(|release| {
+                release.sort_key(self.question.sort_by).cmp(key, self.question.order) != Ordering::Greater
+            });
             if before { low = middle.saturating_add(1) } else { high = middle }
         }
         low
@@ -101,7 +108,9 @@ impl List<'_> {
     fn link(&self, size: usize, cursor: &str) -> String {
         let Question { sort_by, order, .. } = self.question;
         let (channel, sort_by, order) = (&self.channel.name, sort_by.as_str(), order.as_str());
-        format!("</v2/agent-releases?channel={channel}&sort_by={sort_by}&sort_order={order}&page_size={size}&cursor={cursor}>; rel=\"next\"")
+        format!(
+            "</v2/agent-releases?channel={channel}&sort_by={sort_by}&sort_order={order}&page_size={size}&cursor={cursor}>; rel=\"next\""
+        )
     }
 }
 
@@ -116,7 +125,8 @@ fn nth(places: &[usize], place: usize, order: Order) -> Option<usize> {
 /// Puts the page together; its tag comes from the hashes of the pieces, because hashing the page would cost four times
 /// as much as all the rest.
 fn compose(channel: &Channel, releases: &[&Release], total: usize, next: Option<&str>) -> Document {
-    let length: usize = releases.iter().map(|release| channel.prefix.len().saturating_add(release.tail.len()).saturating_add(1)).sum();
+    let length: usize =
+        releases.iter().map(|release| channel.prefix.len().saturating_add(release.tail.len()).saturating_add(1)).sum();
     let mut body = BytesMut::with_capacity(length.saturating_add(400));
     let mut tag = Hasher::default();
     tag.update(&channel.prefix);

@@ -147,7 +147,12 @@ fn preflight(site: &Site, access: Access) -> Answer {
             insert(&mut headers, name, value);
         }
     }
-    Answer { status: StatusCode::NO_CONTENT, headers, body: Body::Empty, why: Why::rule("OPTIONS is answered before anything is looked up") }
+    Answer {
+        status: StatusCode::NO_CONTENT,
+        headers,
+        body: Body::Empty,
+        why: Why::rule("OPTIONS is answered before anything is looked up"),
+    }
 }
 
 /// The same headers, and the length that the body would have had.

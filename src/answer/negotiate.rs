@@ -6,7 +6,11 @@ use http::header::{ACCEPT_ENCODING, HeaderName, IF_NONE_MATCH};
 
 /// Whether `If-None-Match` names this entity tag: in a list, as `*`, or as a weak tag.
 pub(super) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| value.trim() == "*" || tags(value).any(|tag| tag == etag))
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.trim() == "*" || tags(value).any(|tag| tag == etag))
 }
 
 /// The opaque tags of a list, quotes included, weakness ignored. Commas may stand inside quotes.
@@ -30,7 +34,10 @@ pub(super) fn encoding(headers: &HeaderMap, there: impl Fn(Encoding) -> bool) ->
     let accepted = Accepted::read(headers, &ACCEPT_ENCODING);
     // An identity that nobody names is good enough, but anything that is asked for is better.
     let identity = accepted.q("identity").unwrap_or(1);
-    let best = Encoding::ALL.into_iter().filter(|encoding| there(*encoding)).map(|encoding| (accepted.q(encoding.as_str()).unwrap_or(0), encoding));
+    let best = Encoding::ALL
+        .into_iter()
+        .filter(|encoding| there(*encoding))
+        .map(|encoding| (accepted.q(encoding.as_str()).unwrap_or(0), encoding));
     let (q, encoding) = best.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     (q > 0 && q >= identity).then_some(encoding)
 }
@@ -45,14 +52,17 @@ impl<'a> Accepted<'a> {
             let mut parts = item.split(';');
             let coding = parts.next()?.trim();
             let weight = parts.find_map(|part| part.trim().strip_prefix(['q', 'Q'])?.trim_start().strip_prefix('='));
-            Some((coding, weight.map_or(Some(1000), |weight| thousandths(weight.trim()))?)).filter(|(coding, _)| !coding.is_empty())
+            Some((coding, weight.map_or(Some(1000), |weight| thousandths(weight.trim()))?))
+                .filter(|(coding, _)| !coding.is_empty())
         };
         Self(values.flat_map(|value| value.split(',')).filter_map(entry).collect())
     }
 
     /// The weight of a coding, its own or that of `*`.
     fn q(&self, coding: &str) -> Option<u16> {
-        let named = |wanted: &str| self.0.iter().find(|(name, _)| name.trim_start_matches("x-").eq_ignore_ascii_case(wanted)).map(|(_, q)| *q);
+        let named = |wanted: &str| {
+            self.0.iter().find(|(name, _)| name.trim_start_matches("x-").eq_ignore_ascii_case(wanted)).map(|(_, q)| *q)
+        };
         named(coding).or_else(|| named("*"))
     }
 }

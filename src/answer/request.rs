@@ -77,7 +77,13 @@ impl Parameters<'_> {
         let Some(value) = self.one(field, allowed)? else { return Ok(None) };
         match allowed.iter().position(|word| *word == value) {
             Some(place) => Ok(Some(place)),
-            None => Err(Bad { field, message: format!("{field} must be one of: {}", allowed.join(", ")), value: Some(value), allowed }.refusal()),
+            None => Err(Bad {
+                field,
+                message: format!("{field} must be one of: {}", allowed.join(", ")),
+                value: Some(value),
+                allowed,
+            }
+            .refusal()),
         }
     }
 }

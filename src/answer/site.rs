@@ -130,7 +130,13 @@ pub(super) struct StaticDocument {
 /// Equal in everything but the snapshot that they belong to.
 impl PartialEq for StaticDocument {
     fn eq(&self, other: &Self) -> bool {
-        let said = |headers: &HeaderMap| headers.iter().filter(|(name, _)| *name != SNAPSHOT).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
+        let said = |headers: &HeaderMap| {
+            headers
+                .iter()
+                .filter(|(name, _)| *name != SNAPSHOT)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Vec<_>>()
+        };
         self.identity == other.identity && self.access == other.access && said(&self.headers) == said(&other.headers)
     }
 }
@@ -207,7 +213,8 @@ impl Site {
         };
         let mut shared = HashMap::new();
         for row in index.files.iter().chain(&index.kept) {
-            site.add_document(row, files, &snapshot_header, &mut shared).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
+            site.add_document(row, files, &snapshot_header, &mut shared)
+                .ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
         }
         let prefixes: Vec<Bytes> = table.channels.iter().map(|channel| channel_prefix(&channel.name)).collect();
         for entry in &table.releases {
@@ -215,7 +222,8 @@ impl Site {
         }
         site.add_channels(&table).map_err(|why| wrong(SITE, why))?;
         for row in &map.rows {
-            site.add_target(row, map.base_url.is_none()).ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
+            site.add_target(row, map.base_url.is_none())
+                .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
         Ok(site)
     }
@@ -297,29 +305,42 @@ impl Site {
         found.map(|(_, _, headers)| headers.clone()).unwrap_or_default()
     }
 
-    fn add_document<'r>(&mut self, row: &'r Row, files: &Files, snapshot: &HeaderValue, shared: &mut HashMap<&'r BTreeMap<String, String>, Arc<HeaderMap>>) -> Option<()> {
+    fn add_document<'r>(
+        &mut self,
+        row: &'r Row,
+        files: &Files,
+        snapshot: &HeaderValue,
+        shared: &mut HashMap<&'r BTreeMap<String, String>, Arc<HeaderMap>>,
+    ) -> Option<()> {
         let (address, access) = match row.path.strip_prefix("public/") {
             Some(address) => (address, Access::Public),
             None if is_private_document(&row.path) => (row.path.strip_prefix("private/")?, Access::Required),
             None => return Some(()),
         };
         let form = |path: &str, sha256: &str| Some(Document::new(files.get(path)?.clone(), sha256));
-        let encoded = row.encodings.iter().map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
-        let headers = Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(header_map(row.headers.iter(), snapshot))));
-        let document = StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
+        let encoded = row
+            .encodings
+            .iter()
+            .map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
+        let headers =
+            Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(header_map(row.headers.iter(), snapshot))));
+        let document =
+            StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
         self.documents.insert(format!("/{address}").into(), document);
         Some(())
     }
 
     fn add_release(&mut self, entry: &ReleaseEntry<'_>, prefixes: &[Bytes], index: &Index, files: &Files) -> Result<(), String> {
-        let version = Version::parse(&entry.version).map_err(|expected| format!("expected {expected}, found `{}`", entry.version))?;
+        let version =
+            Version::parse(&entry.version).map_err(|expected| format!("expected {expected}, found `{}`", entry.version))?;
         if self.releases.last().is_some_and(|last| last.version >= version) {
             return Err(format!("`{version}` is out of order"));
         }
         let folder = if self.v2_access == Access::Public { "public" } else { "private" };
         let path = format!("{folder}/v2/agent-releases/{version}.json");
         let (row, body) = index.row(&path).zip(files.get(&path)).ok_or_else(|| format!("`{version}` has no document"))?;
-        let prefix_of = |channel: usize| prefixes.get(channel).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
+        let prefix_of =
+            |channel: usize| prefixes.get(channel).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
         let prefix = prefix_of(entry.default_channel)?;
         if !body.starts_with(prefix) || !body.ends_with(b"\n") {
             return Err(format!("the document of `{version}` does not begin with its channel"));
@@ -337,12 +358,16 @@ impl Site {
             *views.get_mut(channel).ok_or("a channel that is not there")? = Some(document);
         }
         let reason = entry.reason.as_deref().unwrap_or_default();
-        let published_at = entry.published_at.as_deref().map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
+        let published_at =
+            entry.published_at.as_deref().map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
         self.by_version.insert(version.as_str().into(), self.releases.len());
         self.releases.push(Release {
             published_at,
             offered: entry.state == "published",
-            yanked: (entry.state == "yanked").then(|| HeaderValue::try_from(reason)).transpose().map_err(|error| error.to_string())?,
+            yanked: (entry.state == "yanked")
+                .then(|| HeaderValue::try_from(reason))
+                .transpose()
+                .map_err(|error| error.to_string())?,
             recalled: (entry.state == "recalled").then(|| reason.into()),
             default_channel: entry.default_channel,
             tail_hash: Sha256::of(&tail),
@@ -356,14 +381,31 @@ impl Site {
 
     fn add_channels(&mut self, table: &SiteTable<'_>) -> Result<(), String> {
         for (index, entry) in table.channels.iter().enumerate() {
-            let head = entry.head.as_deref().map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there"))).transpose()?;
-            let offered = self.releases.iter().enumerate().filter(|(_, release)| release.offered && release.views.get(index).is_some_and(Option::is_some));
+            let head = entry
+                .head
+                .as_deref()
+                .map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there")))
+                .transpose()?;
+            let offered = self
+                .releases
+                .iter()
+                .enumerate()
+                .filter(|(_, release)| release.offered && release.views.get(index).is_some_and(Option::is_some));
             let sorted: Vec<usize> = offered.map(|(place, _)| place).collect();
-            let (mut timed, untimed): (Vec<usize>, Vec<usize>) =
-                sorted.iter().copied().partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
+            let (mut timed, untimed): (Vec<usize>, Vec<usize>) = sorted
+                .iter()
+                .copied()
+                .partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
             // The sort is stable and its input ascends by version, which is the order of equal times.
             timed.sort_by_key(|place| self.releases.get(*place).and_then(|release| release.published_at.clone()));
-            self.channels.push(Channel { name: entry.name.as_ref().into(), head, prefix: channel_prefix(&entry.name), timed, untimed, sorted });
+            self.channels.push(Channel {
+                name: entry.name.as_ref().into(),
+                head,
+                prefix: channel_prefix(&entry.name),
+                timed,
+                untimed,
+                sorted,
+            });
         }
         Ok(())
     }
@@ -372,7 +414,8 @@ impl Site {
         let release = *self.by_version.get(&*row.version)?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
         let checksum = row.sha256.as_deref().map(HeaderValue::try_from).transpose().ok()?;
-        let (recalled, version) = self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
+        let (recalled, version) =
+            self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
         if local {
             let recalled = recalled.map(|reason| (version, reason));
             let offered_elsewhere = self.stored.get(&*row.key).is_some_and(|stored| stored.recalled.is_none());
@@ -392,7 +435,12 @@ impl Site {
         Some(())
     }
 
-    fn stored_artifact(&self, row: &redirects::Row<'_>, disposition: &HeaderValue, recalled: Option<(Box<str>, Box<str>)>) -> Option<Stored> {
+    fn stored_artifact(
+        &self,
+        row: &redirects::Row<'_>,
+        disposition: &HeaderValue,
+        recalled: Option<(Box<str>, Box<str>)>,
+    ) -> Option<Stored> {
         let named_by_hash = row.sha256.as_deref().is_some_and(|sha256| row.key.contains(sha256));
         let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
         let mut headers = self.template(policy, self.v2_access);

@@ -62,7 +62,12 @@ impl<'a> Route<'a> {
 }
 
 /// Answers a request for a route.
-pub(super) fn answer(site: &Site, request: &Request<'_>, route: &Route<'_>, parameters: &Parameters<'_>) -> Result<Answer, Refusal> {
+pub(super) fn answer(
+    site: &Site,
+    request: &Request<'_>,
+    route: &Route<'_>,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Refusal> {
     match *route {
         Route::List => {
             let channel = channel(site, parameters)?.unwrap_or(stable(site));
@@ -98,7 +103,9 @@ pub(super) fn answer(site: &Site, request: &Request<'_>, route: &Route<'_>, para
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
             refuse_recalled(release)?;
             let platform = Platform::from_folders(os, arch).map(Platform::id);
-            let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == platform && *target.filename == *filename);
+            let target = release.targets.iter().find(|target| {
+                target.platform.is_some() && target.platform.as_deref() == platform && *target.filename == *filename
+            });
             let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch))?;
             redirect(site, release, target, Why::rule("the path form of a download").of(index))
         }
@@ -159,7 +166,13 @@ fn wanted(parameters: &Parameters<'_>) -> Result<Wanted, Refusal> {
     if platform == WINDOWS {
         return match parameters.one("arch", &ARCHS)? {
             None => Ok(Wanted { platform: "windows", arch: None }),
-            value => Err(Bad { field: "arch", message: "arch is not allowed when platform=windows".to_owned(), value, allowed: &ARCHS }.refusal()),
+            value => Err(Bad {
+                field: "arch",
+                message: "arch is not allowed when platform=windows".to_owned(),
+                value,
+                allowed: &ARCHS,
+            }
+            .refusal()),
         };
     }
     match parameters.one_of("arch", &ARCHS)? {

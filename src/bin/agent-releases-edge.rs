@@ -63,8 +63,12 @@ fn tell(event: &Event<'_>) {
             let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
             return;
         }
-        Event::Reloaded(site) => serde_json::json!({"level": "info", "event": "reloaded", "snapshot": site.id(), "releases": site.release_count()}),
-        Event::Refused(error) => serde_json::json!({"level": "error", "event": "snapshot refused, the last good one is kept", "error": error.to_string()}),
+        Event::Reloaded(site) => {
+            serde_json::json!({"level": "info", "event": "reloaded", "snapshot": site.id(), "releases": site.release_count()})
+        }
+        Event::Refused(error) => {
+            serde_json::json!({"level": "error", "event": "snapshot refused, the last good one is kept", "error": error.to_string()})
+        }
         Event::Draining => serde_json::json!({"level": "info", "event": "draining"}),
     };
     let _ = writeln!(std::io::stderr(), "{line}");

@@ -8,8 +8,12 @@ use agent_releases::catalog;
 use agent_releases::compile::baseline;
 use agent_releases::problem::{Problem, Severity};
 use agent_releases::source::edit::{Edit, Plain, edit};
-use agent_releases::source::{ArtifactEntry, AttachmentEntry, Manifest, ManifestText, NewFile, Sources, guess, load, reread, write_source};
-use agent_releases::words::{Channel, FileName, Guid, HttpsUrl, KeyParts, Platform, Sha256, StorageKey, Timestamp, Version, Word};
+use agent_releases::source::{
+    ArtifactEntry, AttachmentEntry, Manifest, ManifestText, NewFile, Sources, guess, load, reread, write_source,
+};
+use agent_releases::words::{
+    Channel, FileName, Guid, HttpsUrl, KeyParts, Platform, Sha256, StorageKey, Timestamp, Version, Word,
+};
 use clap::Args;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -117,7 +121,8 @@ fn name_files(arguments: &Arguments, console: &Console) -> Result<Vec<(Option<Pl
             None => {
                 let path = PathBuf::from(argument);
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let platform = guess(&name).map_err(|why| Failure::Usage(format!("{name}: {why}; say it outright: PLATFORM=FILE")))?;
+                let platform =
+                    guess(&name).map_err(|why| Failure::Usage(format!("{name}: {why}; say it outright: PLATFORM=FILE")))?;
                 console.say(&format!("{name}: {platform} (guessed from its name)"));
                 (platform, path)
             }
@@ -135,12 +140,18 @@ fn name_files(arguments: &Arguments, console: &Console) -> Result<Vec<(Option<Pl
         }
         named.push((None, path.clone(), filename));
     }
-    if named.is_empty() { Err(Failure::Usage("no files: name at least one installer or --attach FILE".to_owned())) } else { Ok(named) }
+    if named.is_empty() {
+        Err(Failure::Usage("no files: name at least one installer or --attach FILE".to_owned()))
+    } else {
+        Ok(named)
+    }
 }
 
 fn file_name(path: &Path) -> Result<FileName, Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    FileName::parse(&name).map_err(|expected| Problem::of_file(path.display(), format!("expected {expected}, found `{}`", agent_releases::problem::shown(&name))).into())
+    FileName::parse(&name).map_err(|expected| {
+        Problem::of_file(path.display(), format!("expected {expected}, found `{}`", agent_releases::problem::shown(&name))).into()
+    })
 }
 
 /// Hashes all files side by side, with progress on a terminal.
@@ -159,7 +170,8 @@ fn hash_all(named: Vec<(Option<Platform>, PathBuf, FileName)>, console: &Console
         let results = named
             .into_par_iter()
             .map(|(platform, path, filename)| {
-                let hashed = hash(&path, |bytes| _ = done.fetch_add(bytes, Ordering::Relaxed)).map_err(|why| Problem::of_file(path.display(), why))?;
+                let hashed = hash(&path, |bytes| _ = done.fetch_add(bytes, Ordering::Relaxed))
+                    .map_err(|why| Problem::of_file(path.display(), why))?;
                 Ok(Incoming { platform, path, filename, hashed })
             })
             .collect();
@@ -173,7 +185,9 @@ fn hash_all(named: Vec<(Option<Platform>, PathBuf, FileName)>, console: &Console
 
 /// What is odd about the files and the time.
 fn look(incoming: &[Incoming], published_at: Option<&Timestamp>) -> Vec<Problem> {
-    let odd = incoming.iter().filter_map(|file| Some(Problem::of_file(file.path.display(), oddity(file.filename.as_str(), &file.hashed.head)?).warning()));
+    let odd = incoming.iter().filter_map(|file| {
+        Some(Problem::of_file(file.path.display(), oddity(file.filename.as_str(), &file.hashed.head)?).warning())
+    });
     let mut warnings: Vec<Problem> = odd.collect();
     let tomorrow = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(24)).unwrap_or(jiff::Timestamp::MAX);
     if let Some(time) = published_at.filter(|time| time.moment().is_none_or(|moment| moment > tomorrow)) {
@@ -184,7 +198,8 @@ fn look(incoming: &[Incoming], published_at: Option<&Timestamp>) -> Vec<Problem>
 
 fn new_manifest(arguments: &Arguments, incoming: &[Incoming]) -> Result<String, Failure> {
     let now = if arguments.draft { None } else { Timestamp::from_clock(jiff::Timestamp::now()).ok() };
-    let mut artifacts: Vec<(Platform, NewFile)> = incoming.iter().filter_map(|file| Some((file.platform?, file.entry()))).collect();
+    let mut artifacts: Vec<(Platform, NewFile)> =
+        incoming.iter().filter_map(|file| Some((file.platform?, file.entry()))).collect();
     artifacts.sort_by_key(|(platform, _)| *platform);
     let manifest = ManifestText {
         version: arguments.version.clone(),
@@ -203,13 +218,19 @@ fn new_manifest(arguments: &Arguments, incoming: &[Incoming]) -> Result<String, 
 
 /// The manifest with the files that it does not hold yet; `None` when it holds them all.
 fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -> Result<Option<String>, Failure> {
-    let published = baseline(&arguments.folders.options())?.is_some_and(|published| published.versions().contains(arguments.version.as_str()));
+    let published = baseline(&arguments.folders.options())?
+        .is_some_and(|published| published.versions().contains(arguments.version.as_str()));
     let mut edits = Vec::new();
     for file in incoming {
         match file.recorded(manifest) {
             Recorded::Same => {}
             Recorded::Absent if !published => edits.push(file.edit()),
-            Recorded::Absent => return Err(Failure::refused(format!("{} is published; {} cannot join it any more, release a new version", arguments.version, file.filename))),
+            Recorded::Absent => {
+                return Err(Failure::refused(format!(
+                    "{} is published; {} cannot join it any more, release a new version",
+                    arguments.version, file.filename
+                )));
+            }
             Recorded::Other(_) if manifest.draft && !published => edits.push(file.edit()),
             Recorded::Other(sha256) => {
                 return Err(Failure::refused(format!(
@@ -234,7 +255,13 @@ enum Recorded {
 
 impl Incoming {
     fn entry(&self) -> NewFile {
-        NewFile { filename: self.filename.clone(), size_bytes: Some(self.hashed.size), sha256: Some(self.hashed.sha256), key: None, content_type: None }
+        NewFile {
+            filename: self.filename.clone(),
+            size_bytes: Some(self.hashed.size),
+            sha256: Some(self.hashed.sha256),
+            key: None,
+            content_type: None,
+        }
     }
 
     fn edit(&self) -> Edit {
@@ -258,7 +285,9 @@ impl Incoming {
         match found {
             None => Recorded::Absent,
             Some((true, Some(sha256))) if sha256 == self.hashed.sha256 => Recorded::Same,
-            Some((_, sha256)) => Recorded::Other(sha256.map_or_else(|| "unknown".to_owned(), |sha256| format!("{sha256}, under another name or with other bytes"))),
+            Some((_, sha256)) => Recorded::Other(
+                sha256.map_or_else(|| "unknown".to_owned(), |sha256| format!("{sha256}, under another name or with other bytes")),
+            ),
         }
     }
 }
@@ -283,7 +312,12 @@ fn put_bytes(arguments: &Arguments, sources: &Sources, incoming: &[Incoming], co
     for file in incoming {
         match own_key(sources, arguments, file).map_or_else(|| file.key(arguments, &catalog.storage.key), Ok) {
             Ok(key) => match store(&file.path, &arguments.folders.artifacts, &key, &file.hashed) {
-                Ok(true) => console.result(&format!("{}: {} bytes, SHA-256 {}", arguments.folders.artifacts.join(key.as_str()).display(), file.hashed.size, file.hashed.sha256)),
+                Ok(true) => console.result(&format!(
+                    "{}: {} bytes, SHA-256 {}",
+                    arguments.folders.artifacts.join(key.as_str()).display(),
+                    file.hashed.size,
+                    file.hashed.sha256
+                )),
                 Ok(false) => {}
                 Err(why) => problems.push(Problem::general(why)),
             },
@@ -296,14 +330,21 @@ fn put_bytes(arguments: &Arguments, sources: &Sources, incoming: &[Incoming], co
 fn own_key(sources: &Sources, arguments: &Arguments, file: &Incoming) -> Option<StorageKey> {
     let manifest = sources.manifests.iter().find(|manifest| manifest.version.value == arguments.version)?;
     match file.platform {
-        Some(platform) => manifest.artifacts.iter().find(|(at, _)| at.value == platform)?.1.key.as_ref().map(|at| at.value.clone()),
+        Some(platform) => {
+            manifest.artifacts.iter().find(|(at, _)| at.value == platform)?.1.key.as_ref().map(|at| at.value.clone())
+        }
         None => manifest.attachments.iter().find(|(at, _)| at.value == file.filename)?.1.key.as_ref().map(|at| at.value.clone()),
     }
 }
 
 impl Incoming {
     fn key(&self, arguments: &Arguments, template: &agent_releases::words::KeyTemplate) -> Result<StorageKey, String> {
-        let parts = KeyParts { version: &arguments.version, filename: &self.filename, sha256: &self.hashed.sha256, platform: self.platform };
+        let parts = KeyParts {
+            version: &arguments.version,
+            filename: &self.filename,
+            sha256: &self.hashed.sha256,
+            platform: self.platform,
+        };
         template.key(parts).map_err(|expected| format!("its storage key is not valid: expected {expected}"))
     }
 }

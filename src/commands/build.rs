@@ -32,7 +32,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let (id, written) = compiled.write(&options)?;
     let out = &options.out;
     if written.stepwise {
-        console.say(&format!("{}: could not be exchanged in one step, so its parts were renamed one after the other", out.display()));
+        console.say(&format!(
+            "{}: could not be exchanged in one step, so its parts were renamed one after the other",
+            out.display()
+        ));
     }
     console.result(&format!(
         "{}: snapshot {}, {releases} releases, {artifacts} artifacts checked; files: {} written, {} unchanged, {} removed",

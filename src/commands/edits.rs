@@ -151,7 +151,9 @@ pub(super) fn withdraw(key: &'static str, arguments: &Withdraw, console: &Consol
     match reason {
         None if *undo && there.is_none() => return already(console, &format!("{version} is not {key}")),
         None => session.edit_manifest(version, &[Edit::Remove(vec![key.into()])])?,
-        Some(reason) if there.as_ref().is_some_and(|at| at.value == *reason) => return already(console, &format!("{version} is {key} for that reason")),
+        Some(reason) if there.as_ref().is_some_and(|at| at.value == *reason) => {
+            return already(console, &format!("{version} is {key} for that reason"));
+        }
         Some(reason) => {
             session.move_pins(version, repin.as_ref(), *unpin)?;
             session.edit_manifest(version, &[Edit::Set(vec![key.into()], Plain::Text(reason.to_string()))])?;
@@ -229,13 +231,16 @@ impl<'a> Session<'a> {
     /// A pin at a release that is being withdrawn has to go somewhere.
     fn move_pins(&mut self, version: &Version, repin: Option<&Version>, unpin: bool) -> Result<(), Failure> {
         let pinned = self.before.channels().iter().filter(|state| state.pin.as_ref().is_some_and(|(pin, _)| pin == version));
-        let pinned: Vec<(Channel, Reason)> = pinned.filter_map(|state| Some((state.name.clone(), state.pin.as_ref()?.1.clone()))).collect();
+        let pinned: Vec<(Channel, Reason)> =
+            pinned.filter_map(|state| Some((state.name.clone(), state.pin.as_ref()?.1.clone()))).collect();
         for (channel, reason) in pinned {
             match (repin, unpin) {
                 (Some(other), _) => self.edit_catalog(&[pin_edit(&channel, other, &reason)])?,
                 (None, true) => self.edit_catalog(&unpin_edits(&channel))?,
                 (None, false) => {
-                    return Err(Failure::general(format!("{channel} is pinned at `{version}`; say where it goes with --repin VERSION, or let it go with --unpin")));
+                    return Err(Failure::general(format!(
+                        "{channel} is pinned at `{version}`; say where it goes with --repin VERSION, or let it go with --unpin"
+                    )));
                 }
             }
         }

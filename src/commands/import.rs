@@ -50,7 +50,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         return Err(Failure::Usage("every published release is in `latest`; it is not named".to_owned()));
     }
     let (file, text) = input(&arguments.file)?;
-    let options = Options { file: &file, version: arguments.version.as_ref(), channels: &arguments.channels, base_url: arguments.base_url.as_ref() };
+    let options = Options {
+        file: &file,
+        version: arguments.version.as_ref(),
+        channels: &arguments.channels,
+        base_url: arguments.base_url.as_ref(),
+    };
     let mut problems = Vec::new();
     let imported = read(&text, &options, || Guid::from_uuid(uuid::Uuid::now_v7().as_u128()), &mut problems);
     let mut found = Vec::new();
@@ -58,7 +63,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         problems.extend(found);
         return Err(problems.into());
     };
-    let (there, mut new) = imported.releases.into_iter().partition::<Vec<_>, _>(|release| is_there(&sources, &release.manifest.version));
+    let (there, mut new) =
+        imported.releases.into_iter().partition::<Vec<_>, _>(|release| is_there(&sources, &release.manifest.version));
     problems.extend(new.iter_mut().flat_map(|release| release.warnings.drain(..)));
     found.extend(there.iter().flat_map(|release| differences(&sources, &release.manifest)));
     problems.extend(undeclared(&options, &sources, &mut new));
@@ -122,7 +128,8 @@ fn differences(sources: &Sources, imported: &ManifestText) -> Vec<Problem> {
     let Some(manifest) = manifest(sources, &imported.version) else { return Vec::new() };
     let digest = |sha256: Option<Sha256>| sha256.map_or("unknown".to_owned(), |sha256| format!("`{sha256}`"));
     let differ = |name: String, here: Option<Sha256>, there: Option<Sha256>| {
-        let message = format!("{name}.sha256: {} here, but {} in the import; the manifest is left alone", digest(here), digest(there));
+        let message =
+            format!("{name}.sha256: {} here, but {} in the import; the manifest is left alone", digest(here), digest(there));
         (there.is_some() && here != there).then(|| Problem::of_file(&manifest.file.path, message).warning())
     };
     let artifacts = imported.artifacts.iter().filter_map(|(platform, file)| {
@@ -140,7 +147,9 @@ fn differences(sources: &Sources, imported: &ManifestText) -> Vec<Problem> {
 /// so that nobody complains about them again.
 fn undeclared(options: &Options<'_>, sources: &Sources, new: &mut [ImportedRelease]) -> Vec<Problem> {
     let Some(catalog) = &sources.catalog else { return Vec::new() };
-    let declared = |channel: &Channel| channel.as_str() == Channel::STABLE || catalog.channels.iter().any(|entry| entry.name.value == *channel);
+    let declared = |channel: &Channel| {
+        channel.as_str() == Channel::STABLE || catalog.channels.iter().any(|entry| entry.name.value == *channel)
+    };
     let mut told: Vec<Channel> = Vec::new();
     let mut problems = Vec::new();
     for ImportedRelease { at, manifest, .. } in new {
@@ -148,7 +157,10 @@ fn undeclared(options: &Options<'_>, sources: &Sources, new: &mut [ImportedRelea
             if told.contains(channel) {
                 continue;
             }
-            let advice = format!("the catalog declares no channel `{channel}`; to declare it, write `{channel}: {{}}` below `channels:` in {}", catalog.file.path);
+            let advice = format!(
+                "the catalog declares no channel `{channel}`; to declare it, write `{channel}: {{}}` below `channels:` in {}",
+                catalog.file.path
+            );
             problems.push(match (options.channels.is_empty(), at.as_str()) {
                 (false, _) => Problem::general(format!("--channel: {advice}")),
                 (true, "") => Problem::of_file(options.file, format!("channel: {advice}")),
@@ -166,20 +178,29 @@ fn elsewhere(arguments: &Arguments, sources: &Sources) -> Option<Problem> {
     let (wanted, catalog) = (arguments.base_url.as_ref()?, sources.catalog.as_ref()?);
     let there = catalog.storage.base_url.as_ref();
     let storage = there.map_or("is not set".to_owned(), |there| format!("is `{there}`"));
-    (there != Some(wanted)).then(|| Problem::of_file(&catalog.file.path, format!("storage.base_url {storage}, but the imported keys lie below `{wanted}`")).warning())
+    (there != Some(wanted)).then(|| {
+        Problem::of_file(&catalog.file.path, format!("storage.base_url {storage}, but the imported keys lie below `{wanted}`"))
+            .warning()
+    })
 }
 
 /// Puts the new manifests among the sources, as if they had been read; returns their names and texts.
 fn insert(new: &[ImportedRelease], sources: &mut Sources, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
     let mut manifests = Vec::new();
     if sources.manifests.len().saturating_add(new.len()) > MAX_RELEASES {
-        problems.push(Problem::of_file(sources.folder.display(), format!("{} releases more; at most {MAX_RELEASES} are supported", new.len())));
+        problems.push(Problem::of_file(
+            sources.folder.display(),
+            format!("{} releases more; at most {MAX_RELEASES} are supported", new.len()),
+        ));
         return manifests;
     }
     for ImportedRelease { manifest, .. } in new {
         let (name, text) = (format!("{}.yaml", manifest.version), manifest.to_string());
         if text.len() as u64 > MAX_MANIFEST {
-            problems.push(Problem::of_file(sources.folder.join(&name).display(), format!("would be larger than {} MiB", MAX_MANIFEST >> 20)));
+            problems.push(Problem::of_file(
+                sources.folder.join(&name).display(),
+                format!("would be larger than {} MiB", MAX_MANIFEST >> 20),
+            ));
             continue;
         }
         match reread(sources, &name, &text) {
@@ -229,7 +250,11 @@ fn write(arguments: &Arguments, manifests: &[(String, String)], console: &Consol
 fn summary(dry_run: bool, new: usize, there: usize, skipped: usize) -> String {
     let noun = if new == 1 { "release" } else { "releases" };
     let done = if dry_run { "would be written" } else { "written" };
-    let parts = [(new, format!("{new} {noun} {done}")), (there, format!("{there} already there")), (skipped, format!("{skipped} skipped"))];
+    let parts = [
+        (new, format!("{new} {noun} {done}")),
+        (there, format!("{there} already there")),
+        (skipped, format!("{skipped} skipped")),
+    ];
     let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, part)| part).collect();
     if parts.is_empty() { "nothing to import: there is no release in it".to_owned() } else { parts.join(", ") }
 }

@@ -41,7 +41,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let broken = |error: SiteError| Failure::general(error.to_string());
     // A folder that was named has to be there; the default one may be still to come.
     let there = arguments.against.is_some() || folder.join(INDEX).exists();
-    let (before, after) = rayon::join(|| there.then(|| open_against(folder, &built.index, &files)).transpose(), || Site::new(&built.index, &files, true));
+    let (before, after) = rayon::join(
+        || there.then(|| open_against(folder, &built.index, &files)).transpose(),
+        || Site::new(&built.index, &files, true),
+    );
     let (before, after) = (before.map_err(broken)?, after.map_err(broken)?);
     let plan = plan(before.as_ref(), &after);
     // The process ends soon; taking down two sites of thousands of releases first would take longer than comparing them.

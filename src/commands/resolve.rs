@@ -29,14 +29,18 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let target = target(&arguments.address)?;
     let mut headers = HeaderMap::new();
     for header in &arguments.headers {
-        let parsed = header.split_once(':').and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
-        let (name, value) = parsed.ok_or_else(|| Failure::Usage(format!("--header: expected `Name: value`, found `{header}`")))?;
+        let parsed = header
+            .split_once(':')
+            .and_then(|(name, value)| Some((HeaderName::try_from(name.trim()).ok()?, HeaderValue::try_from(value.trim()).ok()?)));
+        let (name, value) =
+            parsed.ok_or_else(|| Failure::Usage(format!("--header: expected `Name: value`, found `{header}`")))?;
         headers.append(name, value);
     }
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
     let built = compiled.snapshot();
-    let site = Site::new(&built.index, &built.files(), !arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
+    let site =
+        Site::new(&built.index, &built.files(), !arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
     let answer = answer(&site, &Request::new(&arguments.method, target, &headers));
     console.result(&format!("{} {target}", arguments.method));
     show(&answer, console);
@@ -56,7 +60,11 @@ fn target(address: &str) -> Result<&str, Failure> {
         Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => address,
     };
-    if target.starts_with('/') { Ok(target) } else { Err(Failure::Usage(format!("expected an address such as /v2/agent-releases/latest, found `{address}`"))) }
+    if target.starts_with('/') {
+        Ok(target)
+    } else {
+        Err(Failure::Usage(format!("expected an address such as /v2/agent-releases/latest, found `{address}`")))
+    }
 }
 
 fn show(answer: &Answer, console: &Console) {
@@ -65,7 +73,9 @@ fn show(answer: &Answer, console: &Console) {
         console.result(&format!("{name}: {}", value.to_str().unwrap_or_default()));
     }
     match &answer.body {
-        Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => console.result(&format!("\n({} encoded bytes)", bytes.len())),
+        Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => {
+            console.result(&format!("\n({} encoded bytes)", bytes.len()))
+        }
         Body::Bytes(bytes) => console.result(&format!("\n{}", String::from_utf8_lossy(bytes).trim_end())),
         Body::Artifact(stored) => console.result(&format!("\n(the bytes of {})", stored.key)),
         Body::Empty => {}

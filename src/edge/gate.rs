@@ -67,8 +67,10 @@ fn authority(text: &str) -> Option<Authority> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b)) && (!host.contains([':', '[', ']']) || is_ipv6(host));
-    let port_fits = port.is_none_or(|port| port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()));
+    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))
+        && (!host.contains([':', '[', ']']) || is_ipv6(host));
+    let port_fits =
+        port.is_none_or(|port| port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()));
     (plain && !host.is_empty() && port_fits).then_some(authority)
 }
 

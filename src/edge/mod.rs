@@ -3,6 +3,7 @@
 //! One single-threaded runtime for each core, each with a listener of its own on the same port, and no lock between
 //! them. Documents are answered from memory; only artifacts are read from the disk, below the folder given for them.
 
+#![allow(clippy::disallowed_methods, reason = "the edge is shell")]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
 
 mod body;
@@ -87,9 +88,18 @@ struct Shared {
 
 /// Serves until SIGTERM or SIGINT. `tell` is called with every event, from one thread.
 pub fn run(config: &Config, tell: impl FnMut(&Event<'_>)) -> Result<(), EdgeError> {
-    let store = config.artifacts.as_deref().map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source })).transpose()?;
+    let store = config
+        .artifacts
+        .as_deref()
+        .map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source }))
+        .transpose()?;
     let site = Site::open(&config.site, store.is_some())?;
-    let shared = Arc::new(Shared { site: ArcSwap::from_pointee(site), store, hosts: config.hosts.clone(), idle_timeout: config.idle_timeout });
+    let shared = Arc::new(Shared {
+        site: ArcSwap::from_pointee(site),
+        store,
+        hosts: config.hosts.clone(),
+        idle_timeout: config.idle_timeout,
+    });
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let first = serve::listen(config.listen)?;

@@ -17,7 +17,12 @@ const INTERVAL: Duration = Duration::from_millis(300);
 struct Fingerprint(u64, u64, i64, i64, u64);
 
 /// Runs until a signal ends it.
-pub(super) async fn control(folder: &Path, shared: &Shared, address: SocketAddr, mut tell: impl FnMut(&Event<'_>)) -> io::Result<()> {
+pub(super) async fn control(
+    folder: &Path,
+    shared: &Shared,
+    address: SocketAddr,
+    mut tell: impl FnMut(&Event<'_>),
+) -> io::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -41,7 +41,12 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, EdgeError> {
 }
 
 /// One core's share of the connections, until told to stop; then running answers are finished.
-pub(super) fn worker(listener: TcpListener, shared: &Arc<Shared>, mut stopped: watch::Receiver<bool>, drain: Duration) -> io::Result<()> {
+pub(super) fn worker(
+    listener: TcpListener,
+    shared: &Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+    drain: Duration,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -107,10 +112,14 @@ async fn respond(shared: &Shared, request: hyper::Request<Incoming>) -> Response
 }
 
 fn plain(answer: Answer) -> Response<EdgeBody> {
-    with_body(answer.status, answer.headers, match answer.body {
-        Body::Bytes(bytes) => EdgeBody::Full(bytes),
-        Body::Empty | Body::Artifact(_) => EdgeBody::Empty,
-    })
+    with_body(
+        answer.status,
+        answer.headers,
+        match answer.body {
+            Body::Bytes(bytes) => EdgeBody::Full(bytes),
+            Body::Empty | Body::Artifact(_) => EdgeBody::Empty,
+        },
+    )
 }
 
 fn with_body(status: http::StatusCode, headers: http::HeaderMap, body: EdgeBody) -> Response<EdgeBody> {
@@ -126,7 +135,9 @@ async fn streamed(shared: &Shared, site: &Arc<Site>, request: &Request<'_>, stor
     let size = file.as_ref().map(|(_, size)| *size);
     let (answer, range): (Answer, Range<u64>) = artifact(site, request, &stored, size);
     match file {
-        Some((file, _)) if !range.is_empty() && *request.method == Method::GET => with_body(answer.status, answer.headers, EdgeBody::File(FileBody::new(file, range))),
+        Some((file, _)) if !range.is_empty() && *request.method == Method::GET => {
+            with_body(answer.status, answer.headers, EdgeBody::File(FileBody::new(file, range)))
+        }
         _ => plain(answer),
     }
 }

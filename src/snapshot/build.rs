@@ -52,7 +52,8 @@ impl Snapshot {
 
     /// Hashes everything and makes the id: all that it takes to answer from memory.
     pub fn finish(self) -> Built {
-        let done: Vec<(Row, Bytes)> = self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers)).collect();
+        let done: Vec<(Row, Bytes)> =
+            self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers)).collect();
         let mut built = Built {
             index: Index { id: String::new(), generation: 0, files: Vec::with_capacity(done.len()), kept: Vec::new() },
             bytes: Vec::with_capacity(done.len()),
@@ -71,7 +72,9 @@ impl Built {
     /// Adds the compressed forms of documents that are long enough; those that a previous snapshot has are not made
     /// again.
     pub fn compress(&mut self, previous: Option<&Index>) {
-        let old = |row: &Row| previous.and_then(|index| index.row(&row.path)).filter(|old| old.sha256 == row.sha256 && !old.encodings.is_empty());
+        let old = |row: &Row| {
+            previous.and_then(|index| index.row(&row.path)).filter(|old| old.sha256 == row.sha256 && !old.encodings.is_empty())
+        };
         let long = |row: &Row, bytes: &Bytes| row.headers.contains_key("Cache-Control") && bytes.len() >= MIN_COMPRESSED;
         let made: Vec<Compressed> = self
             .index
@@ -124,7 +127,12 @@ fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
         }
         Encoding::Br => {
             let mut out = Vec::new();
-            let params = brotli::enc::BrotliEncoderParams { quality: BROTLI_QUALITY, lgwin: BROTLI_WINDOW, size_hint: bytes.len(), ..Default::default() };
+            let params = brotli::enc::BrotliEncoderParams {
+                quality: BROTLI_QUALITY,
+                lgwin: BROTLI_WINDOW,
+                size_hint: bytes.len(),
+                ..Default::default()
+            };
             let _ = brotli::BrotliCompress(&mut &*bytes, &mut out, &params);
             out
         }

@@ -1,7 +1,9 @@
 //! Reads a snapshot back from its folder: whole and verified, or not at all.
 
+#![allow(clippy::disallowed_methods, reason = "this is where snapshots are read")]
+
 use super::index::{Encoding, Index, Row};
-use super::{INDEX, Form};
+use super::{Form, INDEX};
 use crate::words::Sha256;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -83,7 +85,10 @@ pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Res
 /// A row's file, then its compressed forms.
 fn forms(row: &Row) -> impl Iterator<Item = (String, Form)> {
     let identity = (row.path.clone(), Form { sha256: row.sha256.clone(), size: row.size });
-    let encoded = row.encodings.iter().map(|(encoding, form): (&Encoding, &Form)| (format!("{}{}", row.path, encoding.ending()), form.clone()));
+    let encoded = row
+        .encodings
+        .iter()
+        .map(|(encoding, form): (&Encoding, &Form)| (format!("{}{}", row.path, encoding.ending()), form.clone()));
     std::iter::once(identity).chain(encoded)
 }
 

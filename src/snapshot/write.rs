@@ -3,6 +3,8 @@
 //! A sibling tree is written, unchanged files hard-linked into it, synced once, and exchanged with the old one in one
 //! step, so that a build killed at any moment leaves the whole old site or the whole new one.
 
+#![allow(clippy::disallowed_methods, reason = "this is where sites are written")]
+
 use super::index::{Index, Row, is_tile};
 use super::{Built, INDEX, intact, read_index};
 use crate::problem::Problem;
@@ -54,7 +56,10 @@ impl Previous {
         }
         if !found.contains_key(INDEX) {
             let example = found.keys().next().map(String::as_str).unwrap_or_default();
-            let message = format!("holds files that are not a snapshot's, such as `{}`; name another folder with --out", crate::problem::shown(example));
+            let message = format!(
+                "holds files that are not a snapshot's, such as `{}`; name another folder with --out",
+                crate::problem::shown(example)
+            );
             return Err(vec![Problem::of_file(folder.display(), message)]);
         }
         let index = read_index(folder).map_err(|damage| vec![Problem::general(damage.to_string())])?;
@@ -62,7 +67,9 @@ impl Previous {
         let foreign: Vec<Problem> = found
             .keys()
             .filter(|path| !expected.contains_key(*path) && *path != INDEX && !path.starts_with(&format!("{EXPORTS}/")))
-            .map(|path| Problem::of_file(folder.join(path).display(), "does not belong to the snapshot; move it away, it would be lost"))
+            .map(|path| {
+                Problem::of_file(folder.join(path).display(), "does not belong to the snapshot; move it away, it would be lost")
+            })
             .collect();
         if !foreign.is_empty() {
             return Err(foreign);
@@ -94,7 +101,9 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
 
 /// Replaces the folder's content with the snapshot. Nothing is touched when nothing would change.
 pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<Written, Problem> {
-    let cannot = |doing: &str, error: io::Error| Problem::of_file(folder.display(), format!("cannot {doing}: {error}; what was there is untouched"));
+    let cannot = |doing: &str, error: io::Error| {
+        Problem::of_file(folder.display(), format!("cannot {doing}: {error}; what was there is untouched"))
+    };
     if let Some(previous) = previous {
         built.index.generation = previous.index.generation;
         built.index.kept = kept(&built.index, &previous.index);
@@ -120,7 +129,8 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
 /// The tiles of the snapshot before, for one more generation. The same snapshot again keeps what it kept.
 fn kept(index: &Index, previous: &Index) -> Vec<Row> {
     // A history that moved from public to private leaves nothing behind where it was.
-    let has_index = |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
+    let has_index =
+        |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
     let is_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
     if index.id == previous.id { previous.kept.clone() } else { previous.files.iter().filter(is_tile).cloned().collect() }
 }
@@ -136,13 +146,15 @@ fn compare(built: &Built, previous: Option<&Previous>) -> Written {
 
 /// Writes the whole tree, linking what the previous one holds already, and syncs it.
 fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Result<()> {
-    let folders: BTreeSet<PathBuf> = built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
+    let folders: BTreeSet<PathBuf> =
+        built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
     let link = |path: &str| -> io::Result<bool> {
         let Some(previous) = previous.filter(|previous| previous.intact.contains(path)) else { return Ok(false) };
         Ok(fs::hard_link(previous.folder.join(path), staging.join(path)).is_ok())
     };
-    let unchanged = |row: &Row| previous.is_some_and(|previous| previous.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
+    let unchanged =
+        |row: &Row| previous.is_some_and(|previous| previous.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
     built.index.files.par_iter().zip(&built.bytes).try_for_each(|(row, bytes)| {
         if !(unchanged(row) && link(&row.path)?) {
             create(&staging.join(&row.path), bytes)?;
@@ -157,7 +169,9 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
         })
     })?;
     for row in &built.index.kept {
-        for path in std::iter::once(row.path.clone()).chain(row.encodings.keys().map(|encoding| format!("{}{}", row.path, encoding.ending()))) {
+        for path in std::iter::once(row.path.clone())
+            .chain(row.encodings.keys().map(|encoding| format!("{}{}", row.path, encoding.ending())))
+        {
             if !link(&path)? {
                 copy_from(previous, &path, staging)?;
             }
@@ -214,7 +228,8 @@ fn swap_entries(staging: &Path, target: &Path) -> io::Result<()> {
         }
         fs::create_dir(folder)?;
     }
-    let mut names: Vec<_> = fs::read_dir(staging)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+    let mut names: Vec<_> =
+        fs::read_dir(staging)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
     names.sort_by_key(|name| (name == INDEX, name.clone()));
     for name in &names {
         copy_tree(&staging.join(name), &inside.join(name))?;

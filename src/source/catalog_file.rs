@@ -227,7 +227,8 @@ fn read_v1(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Option<V1> {
 
 fn read_page(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Page {
     let accent_word = |text: &str| {
-        let digits = text.strip_prefix('#').is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits =
+            text.strip_prefix('#').is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
         if digits { Ok(text.to_owned()) } else { Err("a colour such as \"#0b6e4f\"") }
     };
     let Some(mut table) = reader.inner(root, "page") else { return Page::default() };

@@ -45,9 +45,11 @@ impl Plain {
             Plain::Text(text) => scalar(text),
             Plain::Flag(flag) => flag.to_string(),
             Plain::Number(number) => number.to_string(),
-            Plain::Table(entries) => {
-                entries.iter().map(|(name, value)| format!("{:indent$}{name}: {}", "", value.yaml(indent + 2))).collect::<Vec<_>>().join("\n")
-            }
+            Plain::Table(entries) => entries
+                .iter()
+                .map(|(name, value)| format!("{:indent$}{name}: {}", "", value.yaml(indent + 2)))
+                .collect::<Vec<_>>()
+                .join("\n"),
             Plain::Braces(entries) => {
                 let entries: Vec<String> = entries.iter().map(|(name, value)| format!("{name}: {}", value.yaml(0))).collect();
                 format!("{{ {} }}", entries.join(", "))
@@ -60,7 +62,9 @@ impl Plain {
             Plain::Text(text) => Value::from(text.as_str()),
             Plain::Flag(flag) => Value::from(flag.to_string()),
             Plain::Number(number) => Value::from(number.to_string()),
-            Plain::Table(entries) | Plain::Braces(entries) => entries.iter().map(|(name, value)| (name.to_string(), value.value())).collect(),
+            Plain::Table(entries) | Plain::Braces(entries) => {
+                entries.iter().map(|(name, value)| (name.to_string(), value.value())).collect()
+            }
         }
     }
 }
@@ -144,7 +148,8 @@ impl Edit {
             },
             Edit::Pull(list, word) => {
                 if let Some(items) = root.get_sequence(list.as_str())
-                    && let Some(at) = items.values().position(|item| item.as_scalar().is_some_and(|scalar| scalar.as_string() == *word))
+                    && let Some(at) =
+                        items.values().position(|item| item.as_scalar().is_some_and(|scalar| scalar.as_string() == *word))
                 {
                     items.remove(at);
                 }

@@ -129,20 +129,30 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Reader::word`], with a parser of its own.
-    pub fn parsed<T>(&mut self, table: &mut Table<'_>, name: &'static str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
+    pub fn parsed<T>(
+        &mut self,
+        table: &mut Table<'_>,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<At<T>> {
         let node = table.take(name)?;
         self.parse_node(node, table.at(name), parse)
     }
 
     /// As [`Reader::parsed`], where null means absent.
-    pub fn nullable<T>(&mut self, table: &mut Table<'_>, name: &'static str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
+    pub fn nullable<T>(
+        &mut self,
+        table: &mut Table<'_>,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Expected>,
+    ) -> Option<At<T>> {
         let node = table.take(name).filter(|node| !node.is_null())?;
         self.parse_node(node, table.at(name), parse)
     }
 
     fn parse_node<T>(&mut self, node: &Node, path: Path<'_>, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<At<T>> {
         let text = match &node.kind {
-            Kind::Scalar { text, plain } if !node.is_null() && !(*plain && is_boolean(text)) => text,
+            Kind::Scalar { text, plain } if !(node.is_null() || *plain && is_boolean(text)) => text,
             // The parser is asked anyway, so that the message says what was expected.
             _ => match parse("") {
                 Ok(_) => return None,
@@ -176,7 +186,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number within limits, unquoted, in plain decimal digits.
-    pub fn number(&mut self, table: &mut Table<'_>, name: &'static str, limits: std::ops::RangeInclusive<u64>, expected: Expected) -> Option<At<u64>> {
+    pub fn number(
+        &mut self,
+        table: &mut Table<'_>,
+        name: &'static str,
+        limits: std::ops::RangeInclusive<u64>,
+        expected: Expected,
+    ) -> Option<At<u64>> {
         let node = table.take(name)?;
         if let Kind::Scalar { text, plain: true } = &node.kind {
             let digits = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));

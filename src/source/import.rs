@@ -5,7 +5,9 @@ mod checksums;
 use self::checksums::{Checksum, versions_in};
 use super::{MAX_SIZE, ManifestText, NewFile, guess};
 use crate::problem::{Problem, Severity, shown};
-use crate::words::{BaseUrl, Channel, ContentType, Expected, FileName, Guid, HttpsUrl, Os, Platform, Sha256, StorageKey, Timestamp, Version, Word};
+use crate::words::{
+    BaseUrl, Channel, ContentType, Expected, FileName, Guid, HttpsUrl, Os, Platform, Sha256, StorageKey, Timestamp, Version, Word,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -62,7 +64,8 @@ pub fn read(text: &str, options: &Options<'_>, mut guid: impl FnMut() -> Guid, p
     releases.dedup_by(|later, earlier| {
         let twice = later.manifest.version == earlier.manifest.version;
         if twice {
-            reader.problem(&later.at, &format!("release `{}` stands here twice, first at {}", later.manifest.version, earlier.at));
+            reader
+                .problem(&later.at, &format!("release `{}` stands here twice, first at {}", later.manifest.version, earlier.at));
         }
         twice
     });
@@ -240,7 +243,9 @@ impl Reader<'_> {
     /// The media type; the default one need not be written down.
     fn content_type(&mut self, at: &str, value: Option<Value>) -> Option<String> {
         let value = value.filter(|value| value.as_str() != Some(""));
-        self.word(at, value, ContentType::parse).filter(|found| found.as_str() != ContentType::DEFAULT).map(|found| found.to_string())
+        self.word(at, value, ContentType::parse)
+            .filter(|found| found.as_str() != ContentType::DEFAULT)
+            .map(|found| found.to_string())
     }
 
     /// The storage key of a file that lies below the base address already.
@@ -280,7 +285,8 @@ impl Reader<'_> {
             return self.json(json.get());
         }
         // Prose may begin with a bracket, too.
-        let checksums: Vec<Checksum<'_>> = text.lines().zip(1..).filter_map(|(line, number)| Checksum::of(number, line)).collect();
+        let checksums: Vec<Checksum<'_>> =
+            text.lines().zip(1..).filter_map(|(line, number)| Checksum::of(number, line)).collect();
         match json {
             _ if !checksums.is_empty() => return self.release("", |reader| reader.checksums(&checksums)).into_iter().collect(),
             Some(Err(error)) => self.problem("", &format!("is not valid JSON: {error}")),
@@ -294,7 +300,8 @@ impl Reader<'_> {
         let before = self.problems.len();
         let manifest = read(self)?;
         let found = self.problems.split_off(before);
-        let (warnings, errors): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(|problem| problem.severity() == Severity::Warning);
+        let (warnings, errors): (Vec<Problem>, Vec<Problem>) =
+            found.into_iter().partition(|problem| problem.severity() == Severity::Warning);
         self.problems.extend(errors);
         Some(ImportedRelease { at: at.to_owned(), manifest, warnings })
     }
@@ -361,7 +368,8 @@ impl Reader<'_> {
             }
         };
         let version = version?;
-        let artifacts = installers.into_iter().map(|(at, platform, file)| (platform, self.vouched(&at, &version, platform, file))).collect();
+        let artifacts =
+            installers.into_iter().map(|(at, platform, file)| (platform, self.vouched(&at, &version, platform, file))).collect();
         let mut manifest = ManifestText { published_at, notes_url, artifacts, ..self.bare(version) };
         if manifest.channels.is_empty() {
             // `latest` holds every release without being named.
@@ -373,9 +381,10 @@ impl Reader<'_> {
     fn installers(&mut self, at: &str, text: &str) -> Vec<(String, Platform, NewFile)> {
         let Some(installers) = self.table::<Installers<'_>>(at, text) else { return Vec::new() };
         let mut places = vec![(field(at, "windows"), Platform::WindowsX86_64, installers.windows)];
-        for (os, arches, arm64, x86_64) in
-            [("macos", installers.macos, Platform::MacosArm64, Platform::MacosX86_64), ("linux", installers.linux, Platform::LinuxArm64, Platform::LinuxX86_64)]
-        {
+        for (os, arches, arm64, x86_64) in [
+            ("macos", installers.macos, Platform::MacosArm64, Platform::MacosX86_64),
+            ("linux", installers.linux, Platform::LinuxArm64, Platform::LinuxX86_64),
+        ] {
             let at = field(at, os);
             let Some(arches) = arches.and_then(|arches| self.table::<Arches<'_>>(&at, arches.get())) else { continue };
             places.extend([(field(&at, "arm64"), arm64, arches.arm64), (field(&at, "x86_64"), x86_64, arches.x86_64)]);
@@ -397,7 +406,11 @@ impl Reader<'_> {
         let sha256 = self.word(&field(at, "sha256"), document.sha256, digest);
         let size_bytes = if hashed { self.size(&field(at, "size_bytes"), document.size_bytes) } else { None };
         // A digest that is wrong does not make a file unverified.
-        if hashed && sha256.is_none() { None } else { Some(NewFile { filename: filename?, size_bytes, sha256, key, content_type }) }
+        if hashed && sha256.is_none() {
+            None
+        } else {
+            Some(NewFile { filename: filename?, size_bytes, sha256, key, content_type })
+        }
     }
 
     /// Without a hash nothing can vouch for the bytes: the manifest says so, and says where they lie.
@@ -445,11 +458,16 @@ impl Reader<'_> {
         let name = self.required(&field(&at, "name"), document.name, any_text)?;
         let unfinished = document.state.as_ref().and_then(Value::as_str).is_some_and(|state| state != "uploaded");
         if unfinished || document.size.as_ref().and_then(Value::as_u64) == Some(0) {
-            self.warn(&at, &format!("`{}` is skipped: it is {}", shown(&name), if unfinished { "not uploaded completely" } else { "empty" }));
+            self.warn(
+                &at,
+                &format!("`{}` is skipped: it is {}", shown(&name), if unfinished { "not uploaded completely" } else { "empty" }),
+            );
             return None;
         }
         let hashed = document.digest.is_some();
-        let sha256 = self.word(&field(&at, "digest"), document.digest, |text| digest(text.strip_prefix("sha256:").ok_or("`sha256:` and 64 hex digits")?));
+        let sha256 = self.word(&field(&at, "digest"), document.digest, |text| {
+            digest(text.strip_prefix("sha256:").ok_or("`sha256:` and 64 hex digits")?)
+        });
         if hashed && sha256.is_none() {
             return None;
         }
@@ -481,7 +499,8 @@ impl Reader<'_> {
     fn arrange(&mut self, version: &Version, mut candidates: Vec<Candidate>) -> (Vec<(Platform, NewFile)>, Vec<NewFile>) {
         let mut seen = BTreeSet::new();
         candidates.retain(|candidate| seen.insert((candidate.platform, candidate.name.clone(), candidate.sha256)));
-        let chosen: BTreeSet<usize> = Platform::ALL.into_iter().filter_map(|platform| self.choose(platform, &candidates)).collect();
+        let chosen: BTreeSet<usize> =
+            Platform::ALL.into_iter().filter_map(|platform| self.choose(platform, &candidates)).collect();
         let (mut artifacts, mut attachments) = (Vec::new(), BTreeMap::new());
         for (index, candidate) in candidates.into_iter().enumerate() {
             match candidate.platform.filter(|_| chosen.contains(&index)) {
@@ -500,14 +519,23 @@ impl Reader<'_> {
             Os::Macos => &[".pkg"],
             Os::Linux => &[],
         };
-        let fit: Vec<(usize, &Candidate)> = candidates.iter().enumerate().filter(|(_, candidate)| candidate.platform == Some(platform)).collect();
-        let best: Vec<(usize, &Candidate)> = fit.iter().copied().filter(|(_, candidate)| ends_in(&candidate.name, native)).collect();
+        let fit: Vec<(usize, &Candidate)> =
+            candidates.iter().enumerate().filter(|(_, candidate)| candidate.platform == Some(platform)).collect();
+        let best: Vec<(usize, &Candidate)> =
+            fit.iter().copied().filter(|(_, candidate)| ends_in(&candidate.name, native)).collect();
         match (fit.as_slice(), best.as_slice()) {
             ([], _) => None,
             ([(index, _)], _) | (_, [(index, _)]) => Some(*index),
             ([(_, first), ..], _) => {
-                let names: Vec<String> = fit.iter().take(5).map(|(_, candidate)| format!("`{}`", shown(&candidate.name))).collect();
-                self.warn(&first.at, &format!("none of {} becomes the installer of {platform}, because several fit; they are attachments", names.join(", ")));
+                let names: Vec<String> =
+                    fit.iter().take(5).map(|(_, candidate)| format!("`{}`", shown(&candidate.name))).collect();
+                self.warn(
+                    &first.at,
+                    &format!(
+                        "none of {} becomes the installer of {platform}, because several fit; they are attachments",
+                        names.join(", ")
+                    ),
+                );
                 None
             }
         }
@@ -566,11 +594,24 @@ impl Reader<'_> {
             }
             let name = path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
             let platform = self.platform(&at, &name, path);
-            candidates.push(Candidate { at, name, platform, size_bytes: None, sha256: Some(sha256), content_type: None, key: None });
+            candidates.push(Candidate {
+                at,
+                name,
+                platform,
+                size_bytes: None,
+                sha256: Some(sha256),
+                content_type: None,
+                key: None,
+            });
         }
         let version = version?;
         let (artifacts, attachments) = self.arrange(&version, candidates);
-        self.warn("", &format!("does not say when `{version}` was published; write `published_at` into its manifest before it is frozen as null"));
+        self.warn(
+            "",
+            &format!(
+                "does not say when `{version}` was published; write `published_at` into its manifest before it is frozen as null"
+            ),
+        );
         Some(ManifestText { artifacts, attachments, ..self.bare(version) })
     }
 
@@ -594,7 +635,10 @@ impl Reader<'_> {
 fn may_install(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     // The last dot may belong to a version: `agent-1.8.3-linux-x86_64`.
-    let bare = ending.is_empty() || ending.len() > 10 || !ending.bytes().all(|b| b.is_ascii_alphanumeric()) || ending.bytes().all(|b| b.is_ascii_digit());
+    let bare = ending.is_empty()
+        || ending.len() > 10
+        || !ending.bytes().all(|b| b.is_ascii_alphanumeric())
+        || ending.bytes().all(|b| b.is_ascii_digit());
     bare || ends_in(name, INSTALLERS)
 }
 

@@ -1,5 +1,7 @@
 //! Reads a folder of sources: every file once, in parallel, with every problem of every file.
 
+#![allow(clippy::disallowed_methods, reason = "this is where sources are read")]
+
 use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
 use crate::problem::{Problem, SourceFile, escaped};
@@ -41,20 +43,28 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
             return None;
         }
         Err(error) => {
-            problems.push(Problem::of_file(folder.display(), format!("cannot be read: {error}; name the folder with --releases")));
+            problems
+                .push(Problem::of_file(folder.display(), format!("cannot be read: {error}; name the folder with --releases")));
             return None;
         }
     };
     let names = list(folder, problems)?;
     let (catalog, stems): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| name == CATALOG);
     if stems.len() > MAX_RELEASES {
-        problems.push(Problem::of_file(folder.display(), format!("{} releases; at most {MAX_RELEASES} are supported", stems.len())));
+        problems
+            .push(Problem::of_file(folder.display(), format!("{} releases; at most {MAX_RELEASES} are supported", stems.len())));
         return None;
     }
     if catalog.is_empty() {
-        problems.push(Problem::of_file(folder.join(CATALOG).display(), "missing; the smallest catalog is one line: `channels: { stable: {} }`"));
+        problems.push(Problem::of_file(
+            folder.join(CATALOG).display(),
+            "missing; the smallest catalog is one line: `channels: { stable: {} }`",
+        ));
     }
-    let catalog = catalog.first().and_then(|(name, link)| read_file(&root, folder, name, *link, problems)).and_then(|file| catalog_file::read(&file, problems));
+    let catalog = catalog
+        .first()
+        .and_then(|(name, link)| read_file(&root, folder, name, *link, problems))
+        .and_then(|file| catalog_file::read(&file, problems));
     if let Some((file, logo)) = catalog.as_ref().and_then(|catalog| Some((&catalog.file, catalog.page.logo.as_ref()?)))
         && !folder.join(logo.value.as_str()).is_file()
     {
@@ -65,11 +75,13 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
         .map(|(name, link)| {
             let mut problems = Vec::new();
             let stem = name.trim_end_matches(".yaml").to_owned();
-            let manifest = read_file(&root, folder, &name, link, &mut problems).and_then(|file| manifest::read(&file, &stem, &mut problems));
+            let manifest =
+                read_file(&root, folder, &name, link, &mut problems).and_then(|file| manifest::read(&file, &stem, &mut problems));
             (stem, manifest, problems)
         })
         .collect();
-    let mut sources = Sources { folder: folder.to_owned(), catalog, manifests: Vec::with_capacity(read.len()), broken: BTreeSet::new() };
+    let mut sources =
+        Sources { folder: folder.to_owned(), catalog, manifests: Vec::with_capacity(read.len()), broken: BTreeSet::new() };
     for (stem, manifest, found) in read {
         problems.extend(found);
         match manifest {
@@ -112,7 +124,10 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
     for (stem, path) in notes {
         let shown = escaped(&path.display().to_string());
         if !names.iter().any(|(name, _)| name.strip_suffix(".yaml") == Some(&stem)) {
-            problems.push(Problem::of_file(shown, format!("notes for a release that is not there; its manifest would be {stem}.yaml")));
+            problems.push(Problem::of_file(
+                shown,
+                format!("notes for a release that is not there; its manifest would be {stem}.yaml"),
+            ));
         } else if let Err(message) = read_source(&path) {
             problems.push(Problem::of_file(shown, message));
         }

@@ -3,7 +3,9 @@
 use super::fields::{At, Reader, prose};
 use super::yaml::{self, Node};
 use crate::problem::{Problem, SourceFile, Span};
-use crate::words::{Channel, ContentType, FileName, Guid, HttpsUrl, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word};
+use crate::words::{
+    Channel, ContentType, FileName, Guid, HttpsUrl, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word,
+};
 use std::sync::Arc;
 
 /// A size fits a JSON number without loss (RFC 8259 §6).
@@ -85,7 +87,11 @@ fn read_root(reader: &mut Reader<'_>, root: &Node, stem: &str) -> Option<Manifes
     let mut table = reader.table(root, "")?;
     let version = reader.required::<Version>(&mut table, "version");
     if let Some(version) = version.as_ref().filter(|version| version.value.as_str() != stem) {
-        let message = format!("version: `{}` stands in a file named for `{}`; a release's file is named by its version", version.value, crate::problem::shown(stem));
+        let message = format!(
+            "version: `{}` stands in a file named for `{}`; a release's file is named by its version",
+            version.value,
+            crate::problem::shown(stem)
+        );
         reader.problem(&version.span, message);
     }
     let channels = reader.words(&mut table, "channels");
@@ -143,7 +149,10 @@ fn read_artifact(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Art
         reader.problem(&node.span, format!("{path}: an unverified artifact needs its own `key`"));
     }
     if !unverified && !misread && !table.has("sha256") {
-        reader.problem(&node.span, format!("{path}: `sha256` is missing (a legacy artifact without one says `unverified: true` and its own `key`)"));
+        reader.problem(
+            &node.span,
+            format!("{path}: `sha256` is missing (a legacy artifact without one says `unverified: true` and its own `key`)"),
+        );
     }
     let span = table.span.clone();
     reader.close(table);
@@ -167,7 +176,6 @@ fn read_attachment(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<A
 fn read_size(reader: &mut Reader<'_>, table: &mut super::fields::Table<'_>) -> Option<At<u64>> {
     reader.number(table, "size_bytes", 1..=MAX_SIZE, "a whole number of bytes, 1 or more")
 }
-
 
 /// A digest of something: the digest of nothing is a mistake in whatever made the file.
 fn digest(text: &str) -> Result<Sha256, crate::words::Expected> {

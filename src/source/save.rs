@@ -1,5 +1,7 @@
 //! Writing sources: a new manifest's text, and the one way in which a source file is replaced.
 
+#![allow(clippy::disallowed_methods, reason = "this is where sources are written")]
+
 use super::edit::scalar;
 use super::load::{CATALOG, Sources};
 use super::{catalog_file, manifest};
@@ -58,7 +60,11 @@ impl std::fmt::Display for ManifestText {
             Some(time) => writeln!(f, "published_at: {time}")?,
             None => writeln!(f, "published_at: null")?,
         }
-        let lines = [("notes_url", self.notes_url.as_ref().map(ToString::to_string)), ("notes", self.notes.clone()), ("guid", Some(self.guid.to_string()))];
+        let lines = [
+            ("notes_url", self.notes_url.as_ref().map(ToString::to_string)),
+            ("notes", self.notes.clone()),
+            ("guid", Some(self.guid.to_string())),
+        ];
         for (key, value) in lines {
             value.map_or(Ok(()), |value| writeln!(f, "{key}: {}", scalar(&value)))?;
         }
@@ -95,7 +101,10 @@ impl NewFile {
             ("unverified", unverified),
             ("key", self.key.as_deref().map(scalar)),
         ];
-        fields.into_iter().filter_map(|(key, value)| Some((key, value?))).try_for_each(|(key, value)| writeln!(f, "    {key}: {value}"))
+        fields
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .try_for_each(|(key, value)| writeln!(f, "    {key}: {value}"))
     }
 }
 
@@ -124,7 +133,8 @@ pub fn write_source(path: &Path, text: &str) -> Result<(), Problem> {
     let folder = target.parent().unwrap_or(Path::new("."));
     let put = || -> io::Result<()> {
         let mode = fs::metadata(&target).map(|metadata| metadata.permissions()).ok();
-        let mut file = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(folder)?;
+        let mut file =
+            tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         mode.map_or(Ok(()), |mode| file.as_file().set_permissions(mode))?;
         file.as_file().sync_all()?;

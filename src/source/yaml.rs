@@ -24,7 +24,10 @@ pub struct Node {
 #[derive(Debug)]
 pub enum Kind {
     /// A scalar; `plain` when it was written without quotes.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }

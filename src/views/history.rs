@@ -6,7 +6,7 @@ use crate::catalog::{Artifact, Catalog, Release};
 use crate::policy::Policy;
 use crate::redirects::path_address;
 use crate::snapshot::Snapshot;
-use crate::words::{Sha256, Timestamp};
+use crate::words::{HttpsUrl, Reason, Sha256, Timestamp};
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
@@ -79,16 +79,25 @@ impl Serialize for FileMap<'_> {
 
 /// Adds the tiles and their index.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
-    let ends_tile = |release: &Release| Sha256::of(release.version.as_str().as_bytes()).bytes().first().is_some_and(|byte| *byte < BORDER);
+    let ends_tile =
+        |release: &Release| Sha256::of(release.version.as_str().as_bytes()).bytes().first().is_some_and(|byte| *byte < BORDER);
     let groups: Vec<&[Release]> = catalog.releases().split_inclusive(ends_tile).collect();
-    let tiles: Vec<Vec<u8>> = groups.par_iter().map(|group| json(&Tile { data: group.iter().map(|release| row(catalog, release)).collect() })).collect();
+    let tiles: Vec<Vec<u8>> = groups
+        .par_iter()
+        .map(|group| json(&Tile { data: group.iter().map(|release| row(catalog, release)).collect() }))
+        .collect();
     let access = catalog.v2_access();
     let mut index = HistoryIndex { total_count: catalog.releases().len(), tiles: Vec::with_capacity(groups.len()) };
     for (group, bytes) in groups.into_iter().zip(tiles) {
         let ([first, ..], [.., last]) = (group, group) else { continue };
         let file = format!("{}.json", Sha256::of(&bytes));
         snapshot.document(&format!("{FOLDER}/history/{file}"), bytes, Policy::Immutable, access, &[]);
-        index.tiles.push(TileEntry { file, count: group.len(), first: first.version.to_string(), last: last.version.to_string() });
+        index.tiles.push(TileEntry {
+            file,
+            count: group.len(),
+            first: first.version.to_string(),
+            last: last.version.to_string(),
+        });
     }
     snapshot.document(&format!("{FOLDER}/history/index.json"), json(&index), Policy::Moving, access, &[]);
 }
@@ -100,9 +109,9 @@ fn row<'a>(catalog: &'a Catalog, release: &'a Release) -> HistoryRow<'a> {
         version: release.version.as_str(),
         channels: named.filter_map(|index| catalog.channels().get(*index)).map(|channel| channel.name.as_str()).collect(),
         state: release.state.as_str(),
-        reason: release.state.reason().map(|reason| reason.as_str()),
+        reason: release.state.reason().map(Reason::as_str),
         published_at: release.published_at.as_ref(),
-        notes_url: release.notes_url.as_ref().map(|url| url.as_str()),
+        notes_url: release.notes_url.as_ref().map(HttpsUrl::as_str),
         artifacts: FileMap { release, files: &release.artifacts },
         attachments: FileMap { release, files: &release.attachments },
     }

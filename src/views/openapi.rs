@@ -316,7 +316,8 @@ fn release_document(catalog: &Catalog) -> Operation {
 fn history_index_document(catalog: &Catalog) -> Operation {
     let mut answers = document(catalog, Policy::Moving, "HistoryIndex", &[]);
     if let Some((_, index)) = answers.first_mut() {
-        index["links"] = json!({ "tile": { "operationId": "getHistoryTile", "parameters": { "file": "$response.body#/tiles/0/file" } } });
+        index["links"] =
+            json!({ "tile": { "operationId": "getHistoryTile", "parameters": { "file": "$response.body#/tiles/0/file" } } });
     }
     Operation {
         id: "getHistoryIndex",
@@ -363,7 +364,8 @@ fn redirect(catalog: &Catalog, more: &[&str]) -> Vec<(&'static str, Value)> {
 /// The headers that a policy gives, with exactly the values that it gives them, and these of the named ones.
 fn headers(access: Access, policy: Policy, named: &[&str]) -> Value {
     let fixed = policy.headers(access).into_iter().filter(|(name, _)| *name != "Content-Type");
-    let fixed = fixed.map(|(name, value)| (name.to_owned(), json!({ "required": true, "schema": { "type": "string", "const": value } })));
+    let fixed =
+        fixed.map(|(name, value)| (name.to_owned(), json!({ "required": true, "schema": { "type": "string", "const": value } })));
     let named = named.iter().map(|name| ((*name).to_owned(), reference("headers", name)));
     fixed.chain(named).collect()
 }
@@ -400,7 +402,8 @@ fn refusals(access: Access) -> Value {
         ("Error", refusal(access, "Any other refusal.", CODES, &json!({ "type": "object" }), &[])),
     ];
     if access == Access::Required {
-        let challenge = refusal(access, "No valid token and no valid session.", &["unauthorized"], &empty(), &["WWW-Authenticate"]);
+        let challenge =
+            refusal(access, "No valid token and no valid session.", &["unauthorized"], &empty(), &["WWW-Authenticate"]);
         refusals.push(("Unauthorized", challenge));
     }
     refusals.into_iter().collect()
@@ -742,6 +745,7 @@ fn example_versions(catalog: &Catalog) -> Value {
 
 /// Files that the path form of this system leads to, or attachments without one.
 fn example_files(catalog: &Catalog, os: Option<Os>) -> Vec<(&Release, &Artifact)> {
-    let files = offered(catalog).flat_map(|release| release.artifacts.iter().chain(&release.attachments).map(move |file| (release, file)));
+    let files = offered(catalog)
+        .flat_map(|release| release.artifacts.iter().chain(&release.attachments).map(move |file| (release, file)));
     files.filter(|(_, file)| file.platform.map(Platform::os) == os).take(EXAMPLES).collect()
 }

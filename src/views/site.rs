@@ -11,7 +11,11 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
     let table = SiteTable {
         product: catalog.product().into(),
         v2_access: catalog.v2_access(),
-        channels: catalog.channels().iter().map(|channel| ChannelEntry { name: channel.name.as_str().into(), head: channel.head.and_then(version_at) }).collect(),
+        channels: catalog
+            .channels()
+            .iter()
+            .map(|channel| ChannelEntry { name: channel.name.as_str().into(), head: channel.head.and_then(version_at) })
+            .collect(),
         releases: catalog
             .releases()
             .iter()

@@ -5,7 +5,7 @@ use crate::catalog::{Artifact, Catalog, Release, State};
 use crate::policy::Policy;
 use crate::redirects::query_address;
 use crate::snapshot::Snapshot;
-use crate::words::{Channel, Platform, Timestamp};
+use crate::words::{Channel, HttpsUrl, Platform, Timestamp};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -54,7 +54,11 @@ struct List<'a> {
 /// Adds the V2 documents.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
     let access = catalog.v2_access();
-    let documents: Vec<Vec<u8>> = catalog.releases().par_iter().map(|release| json(&agent_release(catalog, release, catalog.default_channel(release)))).collect();
+    let documents: Vec<Vec<u8>> = catalog
+        .releases()
+        .par_iter()
+        .map(|release| json(&agent_release(catalog, release, catalog.default_channel(release))))
+        .collect();
     for (release, bytes) in catalog.releases().iter().zip(documents) {
         let yanked = match &release.state {
             State::Yanked(reason) => vec![("X-Release-Yanked", reason.as_str())],
@@ -74,12 +78,18 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
 }
 
 fn agent_release<'a>(catalog: &'a Catalog, release: &'a Release, channel: usize) -> AgentRelease<'a> {
-    let artifact = |platform| release.artifacts.iter().find(|artifact| artifact.platform == Some(platform)).map(|artifact| agent_artifact(release, platform, artifact));
+    let artifact = |platform| {
+        release
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.platform == Some(platform))
+            .map(|artifact| agent_artifact(release, platform, artifact))
+    };
     AgentRelease {
         channel: catalog.channels().get(channel).map_or(Channel::LATEST, |channel| channel.name.as_str()),
         version: release.version.as_str(),
         published_at: release.published_at.as_ref(),
-        notes_url: release.notes_url.as_ref().map(|url| url.as_str()),
+        notes_url: release.notes_url.as_ref().map(HttpsUrl::as_str),
         artifacts: Artifacts {
             windows: artifact(Platform::WindowsX86_64),
             macos: Macos { arm64: artifact(Platform::MacosArm64), x86_64: artifact(Platform::MacosX86_64) },
@@ -103,8 +113,11 @@ fn first_page(catalog: &Catalog) -> List<'_> {
     let Some(stable) = catalog.channels().iter().position(|channel| channel.name.as_str() == Channel::STABLE) else {
         return List { data: Vec::new(), total_count: 0, next_cursor: None };
     };
-    let mut listed: Vec<&Release> =
-        catalog.releases().iter().filter(|release| release.state == State::Published && release.channels.contains(&stable)).collect();
+    let mut listed: Vec<&Release> = catalog
+        .releases()
+        .iter()
+        .filter(|release| release.state == State::Published && release.channels.contains(&stable))
+        .collect();
     let key = |release: &Release| SortKey::new(SortBy::PublishedAt, release.published_at.clone(), release.version.clone());
     listed.sort_by(|a, b| key(a).cmp(&key(b), Order::Desc));
     let page = listed.get(..DEFAULT_PAGE_SIZE.min(listed.len())).unwrap_or_default();
@@ -112,6 +125,8 @@ fn first_page(catalog: &Catalog) -> List<'_> {
     List {
         data: page.iter().map(|release| agent_release(catalog, release, stable)).collect(),
         total_count: listed.len(),
-        next_cursor: next.map(|last| Cursor { channel: Channel::STABLE, sort_by: SortBy::PublishedAt, order: Order::Desc, key: key(last) }.encode()),
+        next_cursor: next.map(|last| {
+            Cursor { channel: Channel::STABLE, sort_by: SortBy::PublishedAt, order: Order::Desc, key: key(last) }.encode()
+        }),
     }
 }

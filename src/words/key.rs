@@ -10,7 +10,9 @@ text_word!(StorageKey);
 
 impl Word for StorageKey {
     fn parse(text: &str) -> Result<Self, Expected> {
-        let plain = |segment: &str| is_segment(segment) && !is_device(segment) && !segment.ends_with('.') && !segment.starts_with(['-', '.']);
+        let plain = |segment: &str| {
+            is_segment(segment) && !is_device(segment) && !segment.ends_with('.') && !segment.starts_with(['-', '.'])
+        };
         if text.len() <= 512 && text.split('/').all(plain) {
             Ok(Self(text.into()))
         } else {
@@ -56,7 +58,6 @@ impl Word for KeyTemplate {
 }
 
 impl KeyTemplate {
-
     /// The key of one artifact or attachment.
     pub fn key(&self, parts: KeyParts<'_>) -> Result<StorageKey, Expected> {
         let text = self.fill(|name| {

@@ -15,7 +15,11 @@ text_word!(Date);
 /// The form alone; the compiler has checked that the moment exists.
 impl Word for Timestamp {
     fn parse(text: &str) -> Result<Self, Expected> {
-        if fits(text, "0000-00-00T00:00:00.000Z") { Ok(Self(text.into())) } else { Err("a time such as 2026-02-24T21:23:53.082Z") }
+        if fits(text, "0000-00-00T00:00:00.000Z") {
+            Ok(Self(text.into()))
+        } else {
+            Err("a time such as 2026-02-24T21:23:53.082Z")
+        }
     }
 }
 

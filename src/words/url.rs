@@ -44,7 +44,10 @@ impl BaseUrl {
         if parts.rest.contains(['?', '#']) {
             return Err("an address without a query and without a fragment");
         }
-        if parts.rest.split('/').any(|segment| matches!(segment, "." | "..")) || parts.rest.contains("//") || parts.rest.contains('%') {
+        if parts.rest.split('/').any(|segment| matches!(segment, "." | ".."))
+            || parts.rest.contains("//")
+            || parts.rest.contains('%')
+        {
             return Err("an address with a plain path: no empty or dot segments, no escapes");
         }
         let slash = if text.ends_with('/') { "" } else { "/" };
@@ -64,7 +67,8 @@ impl<'a> Parts<'a> {
         if text.len() > 2048 {
             return Err("an address of at most 2,048 characters");
         }
-        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b)) || !escapes_are_whole(text) {
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b)) || !escapes_are_whole(text)
+        {
             return Err("an address of plain ASCII without spaces, quotes, backslashes or control characters");
         }
         let end = after.find(['/', '?', '#']).unwrap_or(after.len());
@@ -76,7 +80,8 @@ impl<'a> Parts<'a> {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (authority, None),
         };
-        let port_fits = port.is_none_or(|port| !port.starts_with('0') && port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit()));
+        let port_fits = port
+            .is_none_or(|port| !port.starts_with('0') && port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit()));
         if !is_host(host) || !port_fits || rest.contains(['[', ']']) {
             return Err("an https address with a valid host");
         }

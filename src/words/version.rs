@@ -43,7 +43,9 @@ fn is_semver(text: &str) -> bool {
         None => (text, None),
     };
     let is_part = |part: &str| is_identifier(part) && (!is_number(part) || part == "0" || !part.starts_with('0'));
-    core.split('.').count() == 3 && core.split('.').all(|part| is_number(part) && is_part(part)) && prerelease.is_none_or(|prerelease| prerelease.split('.').all(is_part))
+    core.split('.').count() == 3
+        && core.split('.').all(|part| is_number(part) && is_part(part))
+        && prerelease.is_none_or(|prerelease| prerelease.split('.').all(is_part))
 }
 
 fn is_identifier(text: &str) -> bool {
@@ -57,7 +59,9 @@ fn is_number(text: &str) -> bool {
 /// SemVer precedence (rule 11). Without build metadata, two versions of equal precedence are the same text.
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        let halves = |text| -> (&str, Option<&str>) { str::split_once(text, '-').map_or((text, None), |(core, prerelease)| (core, Some(prerelease))) };
+        let halves = |text| -> (&str, Option<&str>) {
+            str::split_once(text, '-').map_or((text, None), |(core, prerelease)| (core, Some(prerelease)))
+        };
         let ((core, prerelease), (other_core, other_prerelease)) = (halves(&self.0), halves(&other.0));
         let cores = parts(core, other_core);
         cores.then_with(|| match (prerelease, other_prerelease) {

@@ -26,14 +26,23 @@ pub fn copy_files(from: &Path, to: &Path) {
 
 /// The folders of a folder, sorted by name.
 pub fn folders(of: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(of).expect("a readable folder").map(|entry| entry.expect("a readable entry").path()).filter(|path| path.is_dir()).collect();
+    let mut found: Vec<PathBuf> = std::fs::read_dir(of)
+        .expect("a readable folder")
+        .map(|entry| entry.expect("a readable entry").path())
+        .filter(|path| path.is_dir())
+        .collect();
     found.sort();
     found
 }
 
 /// Runs the compiler in a folder.
 pub fn compiler(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_agent-releases")).args(arguments).current_dir(folder).stdin(Stdio::null()).output().expect("the compiler runs")
+    Command::new(env!("CARGO_BIN_EXE_agent-releases"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the compiler runs")
 }
 
 /// Runs the compiler in a folder, and expects it to succeed.
@@ -62,7 +71,12 @@ pub fn compare(path: &Path, actual: &str) -> Option<String> {
 
 /// Fails with all differences at once, and says how to bless them.
 pub fn all_equal(differences: Vec<String>) {
-    assert!(differences.is_empty(), "{}\n{} differences; `scripts/bless` accepts them", differences.join("\n"), differences.len());
+    assert!(
+        differences.is_empty(),
+        "{}\n{} differences; `scripts/bless` accepts them",
+        differences.join("\n"),
+        differences.len()
+    );
 }
 
 /// A running edge; killed when dropped.
@@ -86,7 +100,11 @@ impl Edge {
             .expect("the edge runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("unexpected first line `{line}`")).to_owned();
+        let address = line
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap_or_else(|| panic!("unexpected first line `{line}`"))
+            .to_owned();
         Self { child, address }
     }
 
@@ -151,7 +169,11 @@ impl Reply {
     pub fn read(stream: &mut impl BufRead, is_head: bool) -> std::io::Result<Self> {
         let mut line = String::new();
         stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| std::io::Error::other(format!("status line `{line}`")))?;
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(|| std::io::Error::other(format!("status line `{line}`")))?;
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();

@@ -69,7 +69,9 @@ fn version_before(rest: &str) -> Option<Version> {
             // `beta.11` and `rc1`: digits, and further digits behind dots.
             end = end.saturating_add(1).saturating_add(stage.len());
             end = end.saturating_add(run(behind(end), |c| c.is_ascii_digit()).len());
-            while let Some(digits) = behind(end).strip_prefix('.').map(|tail| run(tail, |c| c.is_ascii_digit())).filter(|digits| !digits.is_empty()) {
+            while let Some(digits) =
+                behind(end).strip_prefix('.').map(|tail| run(tail, |c| c.is_ascii_digit())).filter(|digits| !digits.is_empty())
+            {
                 end = end.saturating_add(1).saturating_add(digits.len());
             }
         }
