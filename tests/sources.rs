@@ -84,7 +84,7 @@ fn odd_files_are_refused_without_waiting() {
         output
     };
     let fifo = odd(&|path| {
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe")
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
     });
     assert_eq!(fifo, "exit 1\nreleases/1.8.3.yaml: is not a regular file\n1 problem; nothing was written\n");
     let directory = odd(&|path| fs::create_dir(path).expect("a folder"));

@@ -150,7 +150,7 @@ pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
     match refusal.status {
         StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(ALLOW, ALLOWED),
         StatusCode::UNAUTHORIZED => {
-            _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="agent-releases""#))
+            _ = headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="agent-releases""#));
         }
         StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("30")),
         _ => {}

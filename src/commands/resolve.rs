@@ -74,7 +74,7 @@ fn show(answer: &Answer, console: &Console) {
     }
     match &answer.body {
         Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => {
-            console.result(&format!("\n({} encoded bytes)", bytes.len()))
+            console.result(&format!("\n({} encoded bytes)", bytes.len()));
         }
         Body::Bytes(bytes) => console.result(&format!("\n{}", String::from_utf8_lossy(bytes).trim_end())),
         Body::Artifact(stored) => console.result(&format!("\n(the bytes of {})", stored.key)),
