@@ -85,6 +85,8 @@ fn artifacts_are_sent_whole_and_in_parts() {
         };
         assert_eq!(reply.header("content-range").map(str::to_owned), content_range, "{range}");
     }
+    let head = edge.ask("HEAD", &location, &with("Range", "bytes=10-19"));
+    assert_eq!((head.status, head.header("content-length")), (206, Some("10")), "HEAD has GET's headers");
     let conditional = |name: &str, value: &str| {
         let headers = [with("Range", "bytes=0-3"), with(name, value)].concat();
         edge.ask("GET", &location, &headers).status

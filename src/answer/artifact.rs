@@ -6,7 +6,7 @@ use super::request::Request;
 use super::site::Stored;
 use super::{Answer, Body, Site, Why, refuse};
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE, RANGE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -74,9 +74,6 @@ enum Wanted {
 fn wanted(request: &Request<'_>, etag: &str, size: u64) -> Wanted {
     let mut ranges = request.headers.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Wanted::Whole };
-    if *request.method != Method::GET {
-        return Wanted::Whole;
-    }
     // A weak tag or a date never proves that the bytes are the same.
     if let Some(condition) = request.headers.get(IF_RANGE)
         && (etag.is_empty() || condition.as_bytes() != etag.as_bytes())

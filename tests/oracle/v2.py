@@ -124,7 +124,7 @@ def check_site(oracle: Oracle, model: Model, out: Path) -> bool:
     for path in on_disk:
         if path.endswith(".gz") and compressed(path, on_disk):
             oracle.check(f"{path} decodes to its document", True, gzip.decompress(on_disk[path]) == on_disk[path[:-3]])
-    for path in ["redirects.json", "private/ledger.json"] + ["public/openapi.json", "public/index.html"] * model.public:
+    for path in ["redirects.json", "private/ledger.json"] + ["public/openapi.json"] * model.public:
         oracle.check(f"{path} exists", True, path in on_disk)
 
     folder = "public" if model.public else "private"
