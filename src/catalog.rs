@@ -200,6 +200,7 @@ const RULES: &[Rule] = &[
     equal_hashes_have_equal_sizes,
     pins_name_an_offered_release_of_the_channel,
     active_is_not_above_the_pin,
+    presigned_addresses_are_not_made_yet,
 ];
 
 /// Two versions may not differ by letter case alone: some stores and hosts would mix them up.
@@ -281,7 +282,14 @@ fn equal_hashes_have_equal_sizes(draft: &Draft<'_>, problems: &mut Vec<Problem>)
     let mut seen: BTreeMap<Sha256, &File<'_>> = BTreeMap::new();
     for file in &draft.files {
         let Some(sha256) = file.artifact.sha256 else { continue };
-        let Some(other) = seen.insert(sha256, file) else { continue };
+        let Some(other) = seen.get(&sha256).copied() else {
+            seen.insert(sha256, file);
+            continue;
+        };
+        // A size that is given says more than one that is left out.
+        if other.artifact.size_bytes.is_none() {
+            seen.insert(sha256, file);
+        }
         if let (Some(size), Some(other_size)) = (file.artifact.size_bytes, other.artifact.size_bytes)
             && size != other_size
         {
@@ -327,6 +335,13 @@ fn active_is_not_above_the_pin(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
             problems.push(Problem::at(&manifest.file, &active.span, message).warning());
         }
     }
+}
+
+/// Plain addresses of a private store would all be refused there; nobody should learn that from the fleet.
+fn presigned_addresses_are_not_made_yet(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
+    let Some(catalog) = draft.catalog.filter(|catalog| catalog.storage.presign.is_some()) else { return };
+    let message = "storage.presign is read and checked, but redirects are not signed yet: they lead to the plain addresses";
+    problems.push(Problem::of_file(&catalog.file.path, message).warning());
 }
 
 impl File<'_> {

@@ -95,7 +95,7 @@ pub fn baseline(options: &Options) -> Result<Option<Published>, Problem> {
         Baseline::Out => &options.out,
     };
     let damaged = |damage: crate::snapshot::Damage| {
-        Problem::general(format!("{damage} (the ledger in it says what is published; name another snapshot with --previous)"))
+        Problem::general(format!("{damage}; its ledger says what is published, so restore it, or move the folder away and name a good one with `build --previous DIR`"))
     };
     let index = crate::snapshot::read_index(folder).map_err(damaged)?;
     Published::read(folder, &index).map(Some).map_err(damaged)

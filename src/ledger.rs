@@ -41,6 +41,8 @@ struct FrozenFile<'a> {
 struct Head<'a> {
     head: Option<&'a str>,
     reason: Option<&'a str>,
+    /// The releases that it offers, ascending: none of them up to the head may leave but by a yank or a recall.
+    offered: Vec<&'a str>,
 }
 
 impl<'a> Ledger<'a> {
@@ -80,7 +82,8 @@ fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> He
         Some((_, reason)) => Some(reason.as_str()),
         None => highest.and_then(|release| release.state.reason()).map(Reason::as_str),
     };
-    Head { head, reason }
+    let offered = catalog.releases().iter().filter(|release| release.state == State::Published && release.channels.contains(&index));
+    Head { head, reason, offered: offered.map(|release| release.version.as_str()).collect() }
 }
 
 /// The ledger of an earlier snapshot, as it is read back.
@@ -98,6 +101,7 @@ struct ReadLedger<'a> {
 #[derive(Deserialize)]
 struct ReadHead {
     head: Option<String>,
+    offered: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -151,11 +155,13 @@ impl Published {
         let now: BTreeMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
         let same = |row: &RawValue| named(row).and_then(|version| now.get(version)).is_some_and(|now| now == row.get());
         for row in published.versions.iter().filter(|row| !same(row)) {
-            let Ok(before) = serde_json::from_str::<ReadFrozen>(row.get()) else { continue };
-            check_release(&before, catalog, sources, problems);
+            match serde_json::from_str::<ReadFrozen>(row.get()) {
+                Ok(before) => check_release(&before, catalog, sources, problems),
+                Err(error) => problems.push(Problem::general(format!("the ledger of what is published cannot be read: {error}")).refusal()),
+            }
         }
         for (name, before) in &published.channels {
-            check_head(name, before.head.as_deref(), catalog, sources, problems);
+            check_head(name, before, catalog, sources, problems);
         }
     }
 }
@@ -199,49 +205,57 @@ fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, prob
     }
     let time = manifest.published_at.as_ref().map(|at| &at.span);
     differ("published_at", before.published_at.clone(), now.published_at.map(ToString::to_string), &at(time));
-    let spans = |name: &str| {
-        let artifact = manifest.artifacts.iter().find(|(platform, _)| platform.value.id() == name).map(|(_, entry)| &entry.span);
-        artifact
-            .or_else(|| manifest.attachments.iter().find(|(file, _)| file.value.as_str() == name).map(|(_, entry)| &entry.span))
-            .cloned()
-    };
-    for (table, old, new) in
-        [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)]
+    for (table, old, new) in [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)]
     {
         let names: BTreeSet<&str> = old.keys().map(String::as_str).chain(new.keys().copied()).collect();
         for name in names {
-            let (old, new) = (old.get(name), new.get(name));
-            let span = at(spans(name).as_ref());
-            if old.is_none() || new.is_none() {
-                differ(
-                    &format!("{table}.{name}"),
-                    old.map(|file| file.filename.clone()),
-                    new.map(|file| file.filename.to_owned()),
-                    &span,
-                );
+            let spans = FileSpans::find(manifest, name);
+            let (Some(old), Some(new)) = (old.get(name), new.get(name)) else {
+                let filename = |old: Option<&ReadFile>| old.map(|file| file.filename.clone());
+                differ(&format!("{table}.{name}"), filename(old.get(name)), new.get(name).map(|file| file.filename.to_owned()), &spans.entry);
                 continue;
-            }
+            };
             let path = |field: &str| format!("{table}.{name}.{field}");
-            differ(&path("filename"), old.map(|file| file.filename.clone()), new.map(|file| file.filename.to_owned()), &span);
-            differ(
-                &path("content_type"),
-                old.map(|file| file.content_type.clone()),
-                new.map(|file| file.content_type.to_owned()),
-                &span,
-            );
             let size = |size: Option<u64>| size.map(|size| size.to_string());
-            differ(
-                &path("size_bytes"),
-                size(old.and_then(|file| file.size_bytes)),
-                size(new.and_then(|file| file.size_bytes)),
-                &span,
-            );
-            differ(
-                &path("sha256"),
-                old.and_then(|file| file.sha256.clone()),
-                new.and_then(|file| file.sha256).map(|sha256| sha256.hex()),
-                &span,
-            );
+            differ(&path("filename"), Some(old.filename.clone()), Some(new.filename.to_owned()), &spans.filename);
+            differ(&path("content_type"), Some(old.content_type.clone()), Some(new.content_type.to_owned()), &spans.content_type);
+            differ(&path("size_bytes"), size(old.size_bytes), size(new.size_bytes), &spans.size_bytes);
+            differ(&path("sha256"), old.sha256.clone(), new.sha256.map(|sha256| sha256.hex()), &spans.sha256);
+        }
+    }
+}
+
+/// Where the fields of a file stand in its manifest; where the file itself does, when a field is not written.
+struct FileSpans {
+    entry: Span,
+    filename: Span,
+    content_type: Span,
+    size_bytes: Span,
+    sha256: Span,
+}
+
+impl FileSpans {
+    fn find(manifest: &Manifest, name: &str) -> Self {
+        let at = |entry: &Span, field: Option<&Span>| field.unwrap_or(entry).clone();
+        if let Some((key, file)) = manifest.artifacts.iter().find(|(key, _)| key.value.id() == name) {
+            let entry = &key.span;
+            return Self {
+                entry: entry.clone(),
+                filename: file.filename.span.clone(),
+                content_type: at(entry, file.content_type.as_ref().map(|at| &at.span)),
+                size_bytes: at(entry, file.size_bytes.as_ref().map(|at| &at.span)),
+                sha256: at(entry, file.sha256.as_ref().map(|at| &at.span)),
+            };
+        }
+        let found = manifest.attachments.iter().find(|(key, _)| key.value.as_str() == name);
+        let entry = found.map_or(&manifest.version.span, |(key, _)| &key.span);
+        let file = found.map(|(_, file)| file);
+        Self {
+            entry: entry.clone(),
+            filename: entry.clone(),
+            content_type: at(entry, file.and_then(|file| file.content_type.as_ref()).map(|at| &at.span)),
+            size_bytes: at(entry, file.and_then(|file| file.size_bytes.as_ref()).map(|at| &at.span)),
+            sha256: at(entry, file.map(|file| &file.sha256.span)),
         }
     }
 }
@@ -250,30 +264,36 @@ fn refusal(manifest: &Manifest, span: &Span, message: &str) -> Problem {
     Problem::at(&manifest.file, span, message).refusal()
 }
 
-/// A head goes down only by a pin, a yank or a recall; each of them brings its reason along.
-fn check_head(name: &str, before: Option<&str>, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
-    let Some(before) = before.and_then(|version| Version::parse(version).ok()) else { return };
+/// A head goes down only by a pin, a yank or a recall; each of them brings its reason along. So whatever the channel
+/// offered above its new head has to be withdrawn now, not just moved elsewhere.
+fn check_head(name: &str, before: &ReadHead, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
+    let Some(head) = &before.head else { return };
     let place = sources.catalog.as_ref().map_or("catalog.yaml", |catalog| catalog.file.path.as_str());
     let Some((index, channel)) = catalog.channels().iter().enumerate().find(|(_, channel)| channel.name.as_str() == name) else {
-        let message = format!(
-            "channels.{name}: is gone, but its head `{before}` is published; a channel goes down only by a pin, a yank or a recall"
-        );
+        let message = format!("channels.{name}: is gone, but its head `{head}` is published; a channel goes down only by a pin, a yank or a recall");
         problems.push(Problem::of_file(place, message).refusal());
         return;
     };
+    let Ok(head) = Version::parse(head) else {
+        problems.push(Problem::general(format!("the ledger of what is published cannot be read: the head of {name} is `{head}`")).refusal());
+        return;
+    };
     let now = channel.head.and_then(|head| catalog.releases().get(head)).map(|release| &release.version);
-    if now.is_some_and(|now| *now >= before) || channel.pin.is_some() {
+    if now.is_some_and(|now| *now >= head) || channel.pin.is_some() {
         return;
     }
-    let release = catalog.releases().iter().find(|release| release.version == before);
+    let offered: BTreeSet<&str> = before.offered.iter().map(String::as_str).collect();
+    let moved = |release: &&Release| {
+        let stepped_over = release.version <= head && now.is_none_or(|now| release.version > *now);
+        stepped_over && offered.contains(release.version.as_str()) && release.state == State::Published && !release.channels.contains(&index)
+    };
     // A vanished release has been refused already.
-    if release.is_none_or(|release| release.state != State::Published || release.channels.contains(&index)) {
-        return;
+    for release in catalog.releases().iter().filter(moved) {
+        let Some(manifest) = sources.manifests.iter().find(|manifest| manifest.version.value == release.version) else { continue };
+        let down = now.map_or("nothing".to_owned(), |now| format!("`{now}`"));
+        let message = format!(
+            "channels: without `{name}`, its head goes down from `{head}` to {down}; pin the channel, or yank or recall the release, with a reason"
+        );
+        problems.push(refusal(manifest, &manifest.version.span, &message));
     }
-    let manifest = sources.manifests.iter().find(|manifest| manifest.version.value == before);
-    let down = now.map_or("nothing".to_owned(), |now| format!("`{now}`"));
-    let message = format!(
-        "channels: without `{name}`, its head goes down from `{before}` to {down}; pin the channel, or yank or recall the release, with a reason"
-    );
-    problems.extend(manifest.map(|manifest| refusal(manifest, &manifest.version.span, &message)));
 }

@@ -102,6 +102,7 @@ impl Seen {
     /// A few words: the version if there is one, else what became of the address.
     fn words(&self, other: &Seen) -> String {
         match (self.status, &self.version) {
+            (404, _) if other.status == 404 => "404, in other words".to_owned(),
             (404, _) => "nothing".to_owned(),
             (410, _) => "recalled".to_owned(),
             (_, Some(version)) if other.version.as_ref() != Some(version) => version.clone(),

@@ -96,7 +96,7 @@ fn add_lets_files_join_until_the_release_is_published() {
     );
     fs::write(folder.path().join("Agent-1.0.0.msi"), [MSI, b"other"].concat()).expect("written");
     let other = run(&folder, "add 1.0.0 windows-x86_64=Agent-1.0.0.msi");
-    assert!(other.starts_with("exit 3\n1.0.0: Agent-1.0.0.msi has the SHA-256 "), "{other}");
+    assert!(other.starts_with("exit 3\n1.0.0: Agent-1.0.0.msi (SHA-256 "), "{other}");
     assert_eq!(read(folder.path(), "releases/1.0.0.yaml"), before, "refused means unchanged");
 }
 
@@ -146,7 +146,7 @@ fn edits_keep_comments_and_tell_what_moves() {
     fs::write(folder.path().join("releases/1.1.0.yaml"), &commented).expect("written");
     assert_eq!(run(&folder, "promote 1.1.0 stable"), "exit 0\nreleases/1.1.0.yaml: edited\nstable: 1.0.0 → 1.1.0\n");
     assert_eq!(read(folder.path(), "releases/1.1.0.yaml"), commented.replace("[]", "[stable]"));
-    assert_eq!(run(&folder, "promote 1.1.0 stable"), "exit 0\nnothing to do: 1.1.0 is in stable already\n");
+    assert_eq!(run(&folder, "promote 1.1.0 stable"), "exit 0\nnothing to do: 1.1.0 is already in stable\n");
     assert_eq!(
         run(&folder, "pin stable 1.0.0 --reason crashes"),
         "exit 0\nreleases/catalog.yaml: edited\nstable: 1.1.0 → 1.0.0\n"
@@ -168,7 +168,7 @@ fn edits_keep_comments_and_tell_what_moves() {
     assert!(manifest(&folder, "1.0.0").ends_with("yanked: broken\n"));
     assert_eq!(run(&folder, "yank 1.0.0 --undo"), "exit 0\nreleases/1.0.0.yaml: edited\n");
     assert!(!manifest(&folder, "1.0.0").contains("yanked"));
-    assert_eq!(run(&folder, "unpin stable"), "exit 0\nnothing to do: stable is not pinned already\n");
+    assert_eq!(run(&folder, "unpin stable"), "exit 0\nnothing to do: stable is not pinned\n");
     assert_eq!(
         run(&folder, "recall 1.1.0 --reason 'leaks'"),
         "exit 0\nreleases/1.1.0.yaml: edited\nstable: 1.1.0 → 1.0.0\nlatest: 1.1.0 → 1.0.0\n"

@@ -13,7 +13,7 @@ pub struct Refusal {
     message: String,
     /// The JSON object, in the order of the contract.
     details: String,
-    why: &'static str,
+    why: Why,
 }
 
 /// A parameter that is not what it should be.
@@ -42,20 +42,32 @@ impl Bad<'_> {
             code: "invalid_request",
             message: self.message,
             details,
-            why: "parameters are checked before anything is looked up",
+            why: Why::rule("parameters are checked before anything is looked up"),
         }
     }
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: &str, why: &'static str) -> Self {
-        Self { status, code, message: message.to_owned(), details: "{}".to_owned(), why }
+        Self { status, code, message: message.to_owned(), details: "{}".to_owned(), why: Why::rule(why) }
     }
 
     fn with(mut self, details: &[(&str, Option<&str>)]) -> Self {
         let fields: Vec<String> =
             details.iter().map(|(name, value)| format!("{}:{}", json(name), value.map_or("null".to_owned(), json))).collect();
         self.details = format!("{{{}}}", fields.join(","));
+        self
+    }
+
+    /// The same refusal, about a release.
+    pub(super) fn about(mut self, release: usize) -> Self {
+        self.why.release = Some(release);
+        self
+    }
+
+    /// The same refusal, about a channel.
+    pub(super) fn in_channel(mut self, channel: usize) -> Self {
+        self.why.channel = Some(channel);
         self
     }
 
@@ -166,7 +178,7 @@ pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
         status: refusal.status,
         headers,
         body: Body::Bytes(body.into()),
-        why: Why { closes: refusal.code == "bad_request", ..Why::rule(refusal.why) },
+        why: Why { closes: refusal.code == "bad_request", ..refusal.why },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable};
-use crate::snapshot::{Damage, Encoding, Files, Index, REDIRECTS, Row, SITE, read_files, read_index};
+use crate::snapshot::{Damage, Encoding, Files, Index, LEDGER, REDIRECTS, Row, SITE, read_files, read_index};
 use crate::words::{Sha256, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -257,7 +257,8 @@ impl Site {
         self.v2_access
     }
 
-    pub(super) fn has_store(&self) -> bool {
+    /// Whether downloads have somewhere to lead to: a storage with an address, or the edge's own.
+    pub fn has_store(&self) -> bool {
         self.has_store
     }
 
@@ -498,5 +499,5 @@ fn channel_prefix(name: &str) -> Bytes {
 
 /// Documents of a family that requires access lie in `private/`, laid out as in `public/`.
 fn is_private_document(path: &str) -> bool {
-    path.strip_prefix("private/").is_some_and(|rest| rest.contains('/') || rest == "openapi.json")
+    path.starts_with("private/") && path != SITE && path != LEDGER
 }

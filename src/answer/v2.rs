@@ -101,17 +101,17 @@ pub(super) fn answer(
         }
         Route::File { version, os, arch, filename } => {
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
-            refuse_recalled(release)?;
+            refuse_recalled(release, index)?;
             let platform = Platform::from_folders(os, arch).map(Platform::id);
             let target = release.targets.iter().find(|target| {
                 target.platform.is_some() && target.platform.as_deref() == platform && *target.filename == *filename
             });
-            let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch))?;
+            let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch).about(index))?;
             redirect(site, release, target, Why::rule("the path form of a download").of(index))
         }
         Route::Attachment { version, filename } => {
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
-            refuse_recalled(release)?;
+            refuse_recalled(release, index)?;
             let target = release.targets.iter().find(|target| target.platform.is_none() && *target.filename == *filename);
             let target = target.ok_or_else(|| Refusal::no_such_address(request.path))?;
             redirect(site, release, target, Why::rule("a file that belongs to the release").of(index))
@@ -139,13 +139,14 @@ fn stable(site: &Site) -> usize {
 
 fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
     let found = site.channels().get(channel);
-    found.and_then(|channel| channel.head).ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)))
+    found.and_then(|channel| channel.head).ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)).in_channel(channel))
 }
 
 fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
     let Some(document) = release.views.get(channel).and_then(Option::as_ref) else {
-        return Err(Refusal::not_in_channel(release.version.as_str(), site.channel_name(channel).unwrap_or_default()));
+        let name = site.channel_name(channel).unwrap_or_default();
+        return Err(Refusal::not_in_channel(release.version.as_str(), name).about(index).in_channel(channel));
     };
     let mut headers = site.template(Policy::View, site.v2_access());
     release.mark(&mut headers);
@@ -183,16 +184,16 @@ fn wanted(parameters: &Parameters<'_>) -> Result<Wanted, Refusal> {
 
 fn download(site: &Site, index: usize, Wanted { platform, arch }: Wanted, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
-    refuse_recalled(release)?;
+    refuse_recalled(release, index)?;
     let os = if platform == "windows" { Os::Windows } else { Os::Macos };
     let id = Platform::from_folders(os, arch).map(Platform::id);
     let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == id);
-    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), platform, arch))?;
+    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), platform, arch).about(index))?;
     redirect(site, release, target, why.of(index))
 }
 
-fn refuse_recalled(release: &Release) -> Result<(), Refusal> {
-    release.recalled.as_deref().map_or(Ok(()), |reason| Err(Refusal::recalled(release.version.as_str(), reason)))
+fn refuse_recalled(release: &Release, index: usize) -> Result<(), Refusal> {
+    release.recalled.as_deref().map_or(Ok(()), |reason| Err(Refusal::recalled(release.version.as_str(), reason).about(index)))
 }
 
 fn redirect(site: &Site, release: &Release, target: &Target, why: Why) -> Result<Answer, Refusal> {

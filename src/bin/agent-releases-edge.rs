@@ -63,6 +63,9 @@ fn tell(event: &Event<'_>) {
             let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
             return;
         }
+        Event::NoStore => {
+            serde_json::json!({"level": "warn", "event": "downloads are answered 503: the site has no base_url, and there is no --artifacts"})
+        }
         Event::Reloaded(site) => {
             serde_json::json!({"level": "info", "event": "reloaded", "snapshot": site.id(), "releases": site.release_count()})
         }

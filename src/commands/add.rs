@@ -234,7 +234,7 @@ fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -
             Recorded::Other(_) if manifest.draft && !published => edits.push(file.edit()),
             Recorded::Other(sha256) => {
                 return Err(Failure::refused(format!(
-                    "{}: {} has the SHA-256 {}, but the release's is {sha256}; the bytes of a release never change, release a new version",
+                    "{}: {} (SHA-256 {}) is not the file that the release holds there ({sha256}); a release's bytes never change, release a new version",
                     arguments.version, file.filename, file.hashed.sha256
                 )));
             }
@@ -285,9 +285,8 @@ impl Incoming {
         match found {
             None => Recorded::Absent,
             Some((true, Some(sha256))) if sha256 == self.hashed.sha256 => Recorded::Same,
-            Some((_, sha256)) => Recorded::Other(
-                sha256.map_or_else(|| "unknown".to_owned(), |sha256| format!("{sha256}, under another name or with other bytes")),
-            ),
+            Some((_, Some(sha256))) => Recorded::Other(format!("SHA-256 {sha256}")),
+            Some((_, None)) => Recorded::Other("unverified".to_owned()),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `build`: compiles the sources and puts the site in place.
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::{Exit, Folders, Outcome};
 use agent_releases::compile::{Baseline, Options, compile};
+use agent_releases::snapshot::INDEX;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,6 +30,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
     let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);
+    if options.previous == Baseline::Out && !options.out.join(INDEX).exists() {
+        console.say(&format!("{}: no snapshot there yet, so there is nothing published to compare with", options.out.display()));
+    }
     let (id, written) = compiled.write(&options)?;
     let out = &options.out;
     if written.stepwise {
@@ -38,9 +42,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         ));
     }
     console.result(&format!(
-        "{}: snapshot {}, {releases} releases, {artifacts} artifacts checked; files: {} written, {} unchanged, {} removed",
+        "{}: snapshot {}, {}, {} checked; files: {} written, {} unchanged, {} removed",
         out.display(),
         id.get(..16).unwrap_or(&id),
+        counted(releases, "release"),
+        counted(artifacts, "artifact"),
         written.written,
         written.unchanged,
         written.removed

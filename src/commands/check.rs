@@ -1,6 +1,6 @@
 //! `check`: everything that `build` would check, and nothing written.
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::{Exit, Folders, Outcome};
 use agent_releases::artifacts::Thoroughness;
 use agent_releases::compile::{Options, compile};
@@ -29,6 +29,6 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let compiled = compile(&Options { thoroughness, strict: arguments.strict, ..arguments.folders.options() })?;
     console.warnings(&compiled.warnings);
     let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);
-    console.result(&format!("fine: {releases} published releases, {artifacts} artifacts checked"));
+    console.result(&format!("fine: {}, {} checked", counted(releases, "published release"), counted(artifacts, "artifact")));
     Ok(Exit::Fine)
 }

@@ -3,6 +3,12 @@
 use agent_releases::problem::{Problem, Severity};
 use std::io::{IsTerminal, Write, stderr, stdout};
 
+/// `1 release`, `2 releases`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
 /// The terminal, or whatever stands in for it.
 #[derive(Clone, Copy)]
 pub(super) struct Console;
@@ -35,8 +41,7 @@ impl Console {
     pub(super) fn problems(self, problems: &[Problem]) {
         self.warnings(problems);
         let count = problems.iter().filter(|problem| problem.severity() != Severity::Warning).count();
-        let noun = if count == 1 { "problem" } else { "problems" };
-        self.say(&format!("{count} {noun}; nothing was written"));
+        self.say(&format!("{}; nothing was written", counted(count, "problem")));
     }
 
     /// Problems, without a conclusion.

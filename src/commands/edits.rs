@@ -100,7 +100,7 @@ pub(super) fn promote(arguments: &Channelled, console: &Console) -> Outcome {
     let Channelled { version, channel, folders } = arguments;
     let mut session = Session::open(folders)?;
     if session.manifest(version)?.channels.iter().any(|at| at.value == *channel) {
-        return already(console, &format!("{version} is in {channel}"));
+        return nothing(console, &format!("{version} is already in {channel}"));
     }
     session.edit_manifest(version, &[Edit::Push("channels".into(), channel.to_string())])?;
     session.finish(console)
@@ -110,7 +110,7 @@ pub(super) fn demote(arguments: &Channelled, console: &Console) -> Outcome {
     let Channelled { version, channel, folders } = arguments;
     let mut session = Session::open(folders)?;
     if !session.manifest(version)?.channels.iter().any(|at| at.value == *channel) {
-        return already(console, &format!("{version} is not in {channel}"));
+        return nothing(console, &format!("{version} is not in {channel}"));
     }
     session.edit_manifest(version, &[Edit::Pull("channels".into(), channel.to_string())])?;
     session.finish(console)
@@ -131,8 +131,11 @@ fn pin_edit(channel: &Channel, version: &Version, reason: &Reason) -> Edit {
 pub(super) fn unpin(arguments: &Unpin, console: &Console) -> Outcome {
     let Unpin { channel, folders } = arguments;
     let mut session = Session::open(folders)?;
-    if session.before.channels().iter().all(|state| state.name != *channel || state.pin.is_none()) {
-        return already(console, &format!("{channel} is not pinned"));
+    let Some(state) = session.before.channels().iter().find(|state| state.name == *channel) else {
+        return Err(Failure::general(format!("the catalog declares no channel `{channel}`")));
+    };
+    if state.pin.is_none() {
+        return nothing(console, &format!("{channel} is not pinned"));
     }
     session.edit_catalog(&unpin_edits(channel))?;
     session.finish(console)
@@ -149,10 +152,10 @@ pub(super) fn withdraw(key: &'static str, arguments: &Withdraw, console: &Consol
     let manifest = session.manifest(version)?;
     let there = if key == "yanked" { &manifest.yanked } else { &manifest.recalled };
     match reason {
-        None if *undo && there.is_none() => return already(console, &format!("{version} is not {key}")),
+        None if *undo && there.is_none() => return nothing(console, &format!("{version} is not {key}")),
         None => session.edit_manifest(version, &[Edit::Remove(vec![key.into()])])?,
         Some(reason) if there.as_ref().is_some_and(|at| at.value == *reason) => {
-            return already(console, &format!("{version} is {key} for that reason"));
+            return nothing(console, &format!("{version} is already {key} for that reason"));
         }
         Some(reason) => {
             session.move_pins(version, repin.as_ref(), *unpin)?;
@@ -167,7 +170,7 @@ pub(super) fn undraft(arguments: &Undraft, console: &Console) -> Outcome {
     let mut session = Session::open(folders)?;
     let manifest = session.manifest(version)?;
     if !manifest.draft {
-        return already(console, &format!("{version} is not a draft"));
+        return nothing(console, &format!("{version} is not a draft"));
     }
     let mut edits = vec![Edit::Remove(vec!["draft".into()])];
     let now = manifest.published_at.is_none().then(|| Timestamp::from_clock(jiff::Timestamp::now()).ok()).flatten();
@@ -176,8 +179,8 @@ pub(super) fn undraft(arguments: &Undraft, console: &Console) -> Outcome {
     session.finish(console)
 }
 
-fn already(console: &Console, what: &str) -> Outcome {
-    console.result(&format!("nothing to do: {what} already"));
+fn nothing(console: &Console, what: &str) -> Outcome {
+    console.result(&format!("nothing to do: {what}"));
     Ok(Exit::Fine)
 }
 

@@ -31,19 +31,14 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 the sources or the site are wrong; 2 usage; 3 refused to change something published; \
-4 someone else published first; 5 published, but a later step is pending; 6 `plan` found changes.";
+6 `plan` found changes.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Hash files, store their bytes, and write or extend the release's manifest
     Add(add::Arguments),
-    /// Check the sources against every rule, and the artifacts that are there
     Check(check::Arguments),
-    /// Compile the sources into a site
     Build(build::Arguments),
-    /// Show every public answer that would change
     Plan(plan::Arguments),
-    /// Show what the edge would answer, and why
     Resolve(resolve::Arguments),
     /// Put a release into a channel
     Promote(edits::Channelled),
@@ -59,11 +54,8 @@ enum Command {
     Recall(edits::Withdraw),
     /// Publish a draft
     Undraft(edits::Undraft),
-    /// Turn a list document, a GitHub releases JSON, or a checksums file into manifests
     Import(import::Arguments),
-    /// Build, serve, and rebuild on every change
     Preview(preview::Arguments),
-    /// Print completions for a shell
     Completions(docs::Completions),
     /// Print the manual page
     Man,

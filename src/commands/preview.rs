@@ -1,6 +1,6 @@
 //! `preview`: build, serve, and rebuild on every change, in one process; the last good site stays up.
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::compile::{Options, compile};
 use agent_releases::edge::{Config, Event, run as serve};
@@ -56,7 +56,7 @@ fn watch(options: &Options, site: &Path, mut seen: Vec<(PathBuf, u64, SystemTime
         seen = now;
         if let Err(problems) = rebuild(options, site, console) {
             console.warnings(&problems);
-            console.say(&format!("{} problems; the last good site stays up", problems.len()));
+            console.say(&format!("{}; the last good site stays up", counted(problems.len(), "problem")));
         }
     }
 }
@@ -67,7 +67,7 @@ fn rebuild(options: &Options, site: &Path, console: Console) -> Result<(), Vec<P
     console.warnings(&compiled.warnings);
     let (id, _) = compiled.write_to(site)?;
     let releases = compiled.catalog.releases().len();
-    console.say(&format!("built {releases} releases, snapshot {}", id.get(..16).unwrap_or(&id)));
+    console.say(&format!("built {}, snapshot {}", counted(releases, "release"), id.get(..16).unwrap_or(&id)));
     Ok(())
 }
 
@@ -85,6 +85,7 @@ fn tell(event: &Event<'_>, console: Console) {
         Event::Listening(address) => console.result(&format!("listening on http://{address}")),
         Event::Reloaded(site) => console.say(&format!("serving snapshot {}", site.id().get(..16).unwrap_or(site.id()))),
         Event::Refused(error) => console.say(&format!("the last good site stays up: {error}")),
+        Event::NoStore => console.say("downloads are answered 503: the catalog has no base_url, and there is no artifacts folder"),
         Event::Draining => {}
     }
 }

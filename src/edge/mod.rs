@@ -43,6 +43,8 @@ pub struct Config {
 pub enum Event<'a> {
     /// It answers.
     Listening(SocketAddr),
+    /// Every download will be answered 503: there is no address of a storage, and no folder of artifacts.
+    NoStore,
     /// Another snapshot is served from now on.
     Reloaded(&'a Site),
     /// A new snapshot is not accepted; the last good one is kept.

@@ -28,6 +28,9 @@ pub(super) async fn control(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut seen = fingerprint(folder);
     let mut refused: Option<String> = None;
+    if !shared.site.load().has_store() {
+        tell(&Event::NoStore);
+    }
     tell(&Event::Listening(address));
     loop {
         let asked = tokio::select! {

@@ -111,7 +111,7 @@ fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
     for encoding in Encoding::ALL {
         let form = compress(encoding, bytes);
         row.encodings.insert(encoding, Form { sha256: Sha256::of(&form).hex(), size: form.len() as u64 });
-        compressed.push((format!("{}{}", row.path, encoding.ending()), form));
+        compressed.push((row.form_path(encoding), form));
     }
     compressed
 }

@@ -35,6 +35,20 @@ pub struct Row {
     pub encodings: BTreeMap<Encoding, Form>,
 }
 
+impl Row {
+    /// The path of a compressed form, beside the file.
+    pub fn form_path(&self, encoding: Encoding) -> String {
+        format!("{}{}", self.path, encoding.ending())
+    }
+
+    /// The file and its compressed forms: each one's path, digest and size.
+    pub fn forms(&self) -> impl Iterator<Item = (String, Form)> {
+        let identity = (self.path.clone(), Form { sha256: self.sha256.clone(), size: self.size });
+        let encoded = self.encodings.iter().map(|(encoding, form)| (self.form_path(*encoding), form.clone()));
+        std::iter::once(identity).chain(encoded)
+    }
+}
+
 /// A compressed form of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
@@ -94,10 +108,7 @@ impl Index {
 
     /// Every path that the snapshot's files take on disk, compressed forms and kept tiles included, with their sizes.
     pub fn paths(&self) -> impl Iterator<Item = (String, u64)> {
-        self.files.iter().chain(&self.kept).flat_map(|row| {
-            let forms = row.encodings.iter().map(|(encoding, form)| (format!("{}{}", row.path, encoding.ending()), form.size));
-            std::iter::once((row.path.clone(), row.size)).chain(forms)
-        })
+        self.files.iter().chain(&self.kept).flat_map(Row::forms).map(|(path, form)| (path, form.size))
     }
 }
 

@@ -10,7 +10,7 @@ mod write;
 #[cfg(feature = "cli")]
 pub use build::{Built, Snapshot};
 pub use index::{Encoding, Form, Index, Row, is_tile};
-pub use read::{Damage, Files, intact, read_files, read_index};
+pub use read::{Damage, Files, is_intact, read_files, read_index};
 #[cfg(feature = "cli")]
 pub use write::{Previous, Written, write};
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is where snapshots are read")]
 
-use super::index::{Encoding, Index, Row};
+use super::index::{Index, Row};
 use super::{Form, INDEX};
 use crate::words::Sha256;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ pub enum Damage {
         source: std::io::Error,
     },
     /// A file is not what the index or its own form says.
-    #[error("{path}: damaged: {why}; build or fetch the snapshot again")]
+    #[error("{path}: damaged: {why}")]
     Wrong {
         /// The file.
         path: String,
@@ -68,7 +68,7 @@ fn is_inside(path: &str) -> bool {
 
 /// Reads these rows' files and their compressed forms, on every core, each checked against its size and hash.
 pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Result<Files, Damage> {
-    let wanted: Vec<(String, Form)> = rows.flat_map(forms).collect();
+    let wanted: Vec<(String, Form)> = rows.flat_map(Row::forms).collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = wanted.len().div_ceil(cores).max(1);
     let mut files = Files::with_capacity(wanted.len());
@@ -82,23 +82,13 @@ pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Res
     })
 }
 
-/// A row's file, then its compressed forms.
-fn forms(row: &Row) -> impl Iterator<Item = (String, Form)> {
-    let identity = (row.path.clone(), Form { sha256: row.sha256.clone(), size: row.size });
-    let encoded = row
-        .encodings
-        .iter()
-        .map(|(encoding, form): (&Encoding, &Form)| (format!("{}{}", row.path, encoding.ending()), form.clone()));
-    std::iter::once(identity).chain(encoded)
-}
-
 fn read_chunk(folder: &Path, chunk: &[(String, Form)]) -> Result<Vec<(String, Bytes)>, Damage> {
     chunk.iter().map(|(path, form)| Ok((path.clone(), read_file(&folder.join(path), form)?))).collect()
 }
 
-/// The paths of a row's files whose bytes are as recorded.
-pub fn intact(folder: &Path, row: &Row) -> Vec<String> {
-    forms(row).filter(|(path, form)| read_file(&folder.join(path), form).is_ok()).map(|(path, _)| path).collect()
+/// Whether a row's file and all its compressed forms are as recorded.
+pub fn is_intact(folder: &Path, row: &Row) -> bool {
+    row.forms().all(|(path, form)| read_file(&folder.join(path), &form).is_ok())
 }
 
 fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {

@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where sites are written")]
 
 use super::index::{Index, Row, is_tile};
-use super::{Built, INDEX, intact, read_index};
+use super::{Built, INDEX, is_intact, read_index};
 use crate::problem::Problem;
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -17,13 +17,16 @@ use std::path::{Path, PathBuf};
 
 /// The folder of compiled answers for other engines, which the index does not list.
 const EXPORTS: &str = "exports";
+/// Where a mount point's new and old entries wait while they are renamed one by one; left behind only by a kill.
+const COMING: &str = ".agent-releases-new";
+const GOING: &str = ".agent-releases-old";
 
 /// The snapshot that is being replaced.
 pub struct Previous {
     folder: PathBuf,
     /// Its index.
     pub index: Index,
-    /// Paths whose bytes are as recorded, so that they can be linked.
+    /// Paths of the rows whose files, compressed forms included, are as recorded: they can be linked.
     intact: HashSet<String>,
 }
 
@@ -62,7 +65,7 @@ impl Previous {
             );
             return Err(vec![Problem::of_file(folder.display(), message)]);
         }
-        let index = read_index(folder).map_err(|damage| vec![Problem::general(damage.to_string())])?;
+        let index = read_index(folder).map_err(|damage| vec![Problem::general(format!("{damage}; move the folder away"))])?;
         let expected: BTreeMap<String, u64> = index.paths().collect();
         let foreign: Vec<Problem> = found
             .keys()
@@ -74,13 +77,24 @@ impl Previous {
         if !foreign.is_empty() {
             return Err(foreign);
         }
-        let intact = index.files.par_iter().chain(&index.kept).flat_map_iter(|row| intact(folder, row)).collect();
+        let rows = index.files.par_iter().chain(&index.kept);
+        let intact = rows.filter(|row| is_intact(folder, row)).map(|row| row.path.clone()).collect();
         Ok(Some(Self { folder: folder.to_owned(), index, intact }))
     }
 
-    /// The index with only those rows whose files, compressed forms included, are as recorded.
+    /// Links a file into the staging tree, or copies it where links are not possible.
+    fn hand_over(&self, path: &str, staging: &Path) -> io::Result<()> {
+        let (from, to) = (self.folder.join(path), staging.join(path));
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ()))
+    }
+
+    fn is_intact(&self, row: &Row) -> bool {
+        self.intact.contains(&row.path)
+    }
+
+    /// The index with only those rows whose files are as recorded.
     pub fn reusable(&self) -> Index {
-        let files = self.index.files.iter().filter(|row| self.intact.contains(&row.path)).cloned().collect();
+        let files = self.index.files.iter().filter(|row| self.is_intact(row)).cloned().collect();
         Index { id: String::new(), generation: self.index.generation, files, kept: Vec::new() }
     }
 }
@@ -88,7 +102,8 @@ impl Previous {
 /// Every file below a folder with its size, by its relative path.
 fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
     let mut found = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(folder).min_depth(1) {
+    let ours = |entry: &walkdir::DirEntry| entry.depth() != 1 || ![COMING, GOING].iter().any(|name| entry.file_name() == *name);
+    for entry in walkdir::WalkDir::new(folder).min_depth(1).into_iter().filter_entry(ours) {
         let entry = entry?;
         if entry.file_type().is_dir() {
             continue;
@@ -102,11 +117,11 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
 /// Replaces the folder's content with the snapshot. Nothing is touched when nothing would change.
 pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<Written, Problem> {
     let cannot = |doing: &str, error: io::Error| {
-        Problem::of_file(folder.display(), format!("cannot {doing}: {error}; what was there is untouched"))
+        Problem::of_file(folder.display(), format!("cannot {doing}: {error}"))
     };
     if let Some(previous) = previous {
         built.index.generation = previous.index.generation;
-        built.index.kept = kept(&built.index, &previous.index);
+        built.index.kept = kept(&built.index, previous);
     }
     let report = compare(&built, previous);
     if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| previous.index.kept == built.index.kept) {
@@ -126,19 +141,20 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     Ok(Written { stepwise, ..report })
 }
 
-/// The tiles of the snapshot before, for one more generation. The same snapshot again keeps what it kept.
-fn kept(index: &Index, previous: &Index) -> Vec<Row> {
+/// The tiles of the snapshot before, for one more generation, as far as they are intact. The same snapshot again keeps
+/// what it kept.
+fn kept(index: &Index, previous: &Previous) -> Vec<Row> {
     // A history that moved from public to private leaves nothing behind where it was.
-    let has_index =
-        |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
-    let is_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
-    if index.id == previous.id { previous.kept.clone() } else { previous.files.iter().filter(is_tile).cloned().collect() }
+    let has_index = |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
+    let is_old_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
+    let rows = if index.id == previous.index.id { &previous.index.kept } else { &previous.index.files };
+    rows.iter().filter(|row| is_old_tile(row) && previous.is_intact(row)).cloned().collect()
 }
 
 fn compare(built: &Built, previous: Option<&Previous>) -> Written {
     let paths: BTreeSet<String> = built.index.paths().map(|(path, _)| path).collect();
     let Some(previous) = previous else { return Written { written: paths.len(), ..Written::default() } };
-    let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.intact.contains(&row.path);
+    let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.is_intact(row);
     let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| 1 + row.encodings.len()).sum();
     let removed = previous.index.paths().filter(|(path, _)| !paths.contains(path)).count();
     Written { written: changed, unchanged: paths.len() - changed.min(paths.len()), removed, stepwise: false }
@@ -149,32 +165,23 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
     let folders: BTreeSet<PathBuf> =
         built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
-    let link = |path: &str| -> io::Result<bool> {
-        let Some(previous) = previous.filter(|previous| previous.intact.contains(path)) else { return Ok(false) };
-        Ok(fs::hard_link(previous.folder.join(path), staging.join(path)).is_ok())
-    };
-    let unchanged =
-        |row: &Row| previous.is_some_and(|previous| previous.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
+    // The row as the previous snapshot holds it, intact and with the same bytes.
+    let same = |row: &Row| previous.filter(|old| old.is_intact(row) && old.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
     built.index.files.par_iter().zip(&built.bytes).try_for_each(|(row, bytes)| {
-        if !(unchanged(row) && link(&row.path)?) {
-            create(&staging.join(&row.path), bytes)?;
+        let old = same(row);
+        match old {
+            Some(old) => old.hand_over(&row.path, staging)?,
+            None => create(&staging.join(&row.path), bytes)?,
         }
-        row.encodings.keys().try_for_each(|encoding| {
-            let path = format!("{}{}", row.path, encoding.ending());
-            match built.compressed.get(&path) {
-                Some(bytes) => create(&staging.join(&path), bytes),
-                None if link(&path)? => Ok(()),
-                None => copy_from(previous, &path, staging),
-            }
+        row.encodings.keys().map(|encoding| row.form_path(*encoding)).try_for_each(|path| match (built.compressed.get(&path), old) {
+            (Some(bytes), _) => create(&staging.join(&path), bytes),
+            (None, Some(old)) => old.hand_over(&path, staging),
+            (None, None) => Err(io::Error::other(format!("{path}: was neither made nor kept"))),
         })
     })?;
     for row in &built.index.kept {
-        for path in std::iter::once(row.path.clone())
-            .chain(row.encodings.keys().map(|encoding| format!("{}{}", row.path, encoding.ending())))
-        {
-            if !link(&path)? {
-                copy_from(previous, &path, staging)?;
-            }
+        if let Some(previous) = previous {
+            row.forms().try_for_each(|(path, _)| previous.hand_over(&path, staging))?;
         }
     }
     let mut index = serde_json::to_vec(&built.index).map_err(io::Error::other)?;
@@ -187,12 +194,6 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::File::options().write(true).create_new(true).open(path)?.write_all(bytes)
-}
-
-/// Where links are not possible, as between two file systems.
-fn copy_from(previous: Option<&Previous>, path: &str, staging: &Path) -> io::Result<()> {
-    let previous = previous.ok_or_else(|| io::Error::other(format!("{path}: nothing to copy it from")))?;
-    fs::copy(previous.folder.join(path), staging.join(path)).map(|_| ())
 }
 
 /// Exchanges the trees; true when that had to be done in steps. The old tree is left in the staging place.
@@ -220,8 +221,8 @@ fn swap(staging: &Path, target: &Path) -> io::Result<bool> {
 /// Swaps the top-level entries one by one, the index last: a reader in between finds hashes that do not fit, and keeps
 /// what it had.
 fn swap_entries(staging: &Path, target: &Path) -> io::Result<()> {
-    let inside = target.join(".agent-releases-new");
-    let away = target.join(".agent-releases-old");
+    let inside = target.join(COMING);
+    let away = target.join(GOING);
     for folder in [&inside, &away] {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
@@ -248,7 +249,9 @@ fn swap_entries(staging: &Path, target: &Path) -> io::Result<()> {
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(from) {
         let entry = entry?;
-        let path = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
+        let below = entry.path().strip_prefix(from).unwrap_or(Path::new(""));
+        // Joining nothing would add a slash, and a file has none behind it.
+        let path = if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) };
         if entry.file_type().is_dir() { fs::create_dir_all(path)? } else { _ = fs::copy(entry.path(), path)? }
     }
     Ok(())

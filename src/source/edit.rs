@@ -50,6 +50,7 @@ impl Plain {
                 .map(|(name, value)| format!("{:indent$}{name}: {}", "", value.yaml(indent + 2)))
                 .collect::<Vec<_>>()
                 .join("\n"),
+            Plain::Braces(entries) if entries.is_empty() => "{}".to_owned(),
             Plain::Braces(entries) => {
                 let entries: Vec<String> = entries.iter().map(|(name, value)| format!("{name}: {}", value.yaml(0))).collect();
                 format!("{{ {} }}", entries.join(", "))

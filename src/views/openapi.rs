@@ -4,7 +4,7 @@ use super::v2::FOLDER;
 use crate::catalog::{Artifact, Catalog, Release, State};
 use crate::lists::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy};
 use crate::policy::{Access, Policy};
-use crate::redirects::{path_address, query_address};
+use crate::redirects::path_address;
 use crate::snapshot::Snapshot;
 use crate::words::{Arch, Channel, ContentType, HttpsUrl, Os, Platform};
 use serde_json::{Map, Value, json};
@@ -687,32 +687,13 @@ fn reference(kind: &str, name: &str) -> Value {
 
 /// Stable's head, or where there is none a release that might be.
 fn example_release(catalog: &Catalog) -> Value {
-    let stable = catalog.channels().iter().find(|channel| channel.name.as_str() == Channel::STABLE);
-    let Some(release) = stable.and_then(|channel| channel.head).and_then(|head| catalog.releases().get(head)) else {
-        return invented_release();
-    };
-    let file = |platform: Platform| release.artifacts.iter().find(|file| file.platform == Some(platform));
-    let artifact = |platform: Platform| file(platform).map(|file| example_artifact(release, platform, file));
-    json!({
-        "channel": Channel::STABLE,
-        "version": release.version,
-        "published_at": release.published_at,
-        "notes_url": release.notes_url,
-        "artifacts": {
-            "windows": artifact(Platform::WindowsX86_64),
-            "macos": { "arm64": artifact(Platform::MacosArm64), "x86_64": artifact(Platform::MacosX86_64) },
-        },
-    })
-}
-
-fn example_artifact(release: &Release, platform: Platform, file: &Artifact) -> Value {
-    json!({
-        "filename": file.filename,
-        "content_type": file.content_type,
-        "size_bytes": file.size_bytes,
-        "sha256": file.sha256,
-        "download_url": query_address(&release.version, platform),
-    })
+    // The oldest one, so that the document does not change with every release.
+    let stable = catalog.channels().iter().position(|channel| channel.name.as_str() == Channel::STABLE);
+    let oldest = stable.and_then(|stable| {
+        let release = catalog.releases().iter().find(|release| release.state == State::Published && release.channels.contains(&stable))?;
+        serde_json::to_value(super::v2::agent_release(catalog, release, stable)).ok()
+    });
+    oldest.unwrap_or_else(invented_release)
 }
 
 fn invented_release() -> Value {
@@ -734,9 +715,9 @@ fn invented_release() -> Value {
     })
 }
 
-/// The highest releases that are offered: an example should lead somewhere.
+/// The oldest releases that are offered: an example should lead somewhere, and stay as it is when another release comes.
 fn offered(catalog: &Catalog) -> impl Iterator<Item = &Release> {
-    catalog.releases().iter().rev().filter(|release| release.state == State::Published)
+    catalog.releases().iter().filter(|release| release.state == State::Published)
 }
 
 fn example_versions(catalog: &Catalog) -> Value {

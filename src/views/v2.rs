@@ -14,7 +14,7 @@ pub(super) const FOLDER: &str = "v2/agent-releases";
 
 /// A release as V2 shows it (`AgentRelease`). Keys in the order of the contract, absent values null.
 #[derive(Serialize)]
-struct AgentRelease<'a> {
+pub(super) struct AgentRelease<'a> {
     channel: &'a str,
     version: &'a str,
     published_at: Option<&'a Timestamp>,
@@ -77,7 +77,7 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
     snapshot.document(&format!("{FOLDER}/index.json"), json(&first_page(catalog)), Policy::Moving, access, &[]);
 }
 
-fn agent_release<'a>(catalog: &'a Catalog, release: &'a Release, channel: usize) -> AgentRelease<'a> {
+pub(super) fn agent_release<'a>(catalog: &'a Catalog, release: &'a Release, channel: usize) -> AgentRelease<'a> {
     let artifact = |platform| {
         release
             .artifacts
