@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where artifacts are read and stored")]
 
 use crate::catalog::{Artifact, Catalog, Release};
+use crate::files::{open_regular, read_regular};
 use crate::problem::Problem;
 use crate::store::Store;
 use crate::words::{Hasher, Sha256, StorageKey, Word};
@@ -20,6 +21,7 @@ const PIECE: usize = 256 * 1024;
 const HEAD: usize = 64;
 /// Remembers hashes beside the artifacts, so that a build does not read terabytes again.
 const CACHE: &str = ".hashes.json";
+const TEMPORARY: &str = ".agent-releases-";
 
 /// What a file's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +37,7 @@ pub struct Hashed {
 /// Hashes a file; one that changes meanwhile is an error. `progress` is told how many bytes more were read.
 pub fn hash(path: &Path, progress: impl Fn(u64)) -> Result<Hashed, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
-    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file =
-        std::os::unix::fs::OpenOptionsExt::custom_flags(File::options().read(true), flags).open(path).map_err(unreadable)?;
-    let before = file.metadata().map_err(unreadable)?;
-    if before.is_dir() {
-        return Err("is a folder, not a file".to_owned());
-    }
-    if !before.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
+    let (file, before) = open_regular(path).map_err(unreadable)?;
     let hashed = hash_open(&file, progress).map_err(unreadable)?;
     let after = fs::metadata(path).map_err(unreadable)?;
     if identity(&before) != identity(&after) || hashed.size != after.len() {
@@ -107,8 +100,13 @@ pub fn store(from: &Path, folder: &Path, key: &StorageKey, expected: &Hashed) ->
     let parent = target.parent().unwrap_or(folder);
     let put = || -> io::Result<Hashed> {
         fs::create_dir_all(parent)?;
-        let mut temporary =
-            tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(parent)?;
+        if !fs::canonicalize(parent)?.starts_with(fs::canonicalize(folder)?) {
+            return Err(io::Error::other("a link on the way leads out of the artifacts' folder"));
+        }
+        let mut temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .tempfile_in(parent)?;
         // A clone where the file system can, never a link: an in-place rebuild of the original would change it.
         let mut source = File::open(from)?;
         if rustix::fs::ioctl_ficlone(temporary.as_file(), &source).is_err() {
@@ -167,7 +165,7 @@ pub fn check(catalog: &Catalog, folder: &Path, how: Thoroughness, problems: &mut
             fresh.0.insert(key, entry);
         }
     }
-    if fresh != cache {
+    if fresh != cache && problems.is_empty() {
         fresh.write(folder);
     }
     there
@@ -228,6 +226,8 @@ struct Remembered {
     size: u64,
     mtime: i64,
     mtime_nsec: i64,
+    ctime: i64,
+    ctime_nsec: i64,
     inode: u64,
     sha256: String,
     head: String,
@@ -248,7 +248,7 @@ impl Remembered {
 impl Cache {
     /// A cache that cannot be read is an empty one.
     fn read(folder: &Path) -> Self {
-        fs::read(Self::path(folder)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        read_regular(&Self::path(folder)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     fn path(folder: &Path) -> PathBuf {
@@ -258,7 +258,8 @@ impl Cache {
     /// A folder that may not be written to is read again next time.
     fn write(&self, folder: &Path) {
         let put = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(folder)?;
             file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
             file.persist(Self::path(folder)).map_err(|error| error.error)?;
             Ok(())
@@ -280,6 +281,8 @@ impl Cache {
             size: hashed.size,
             mtime: metadata.mtime(),
             mtime_nsec: metadata.mtime_nsec(),
+            ctime: metadata.ctime(),
+            ctime_nsec: metadata.ctime_nsec(),
             inode: metadata.ino(),
             sha256: hashed.sha256.hex(),
             head: hashed.head.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -4,7 +4,7 @@ use crate::artifacts::{self, Thoroughness};
 use crate::catalog::{self, Catalog};
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Previous, Written, write};
+use crate::snapshot::{Built, Damage, Previous, Written, read_index, write};
 use crate::source::{self, Sources};
 use crate::views;
 use std::path::{Path, PathBuf};
@@ -66,8 +66,7 @@ pub fn compile_sources(
     {
         let artifacts = artifacts::check(&catalog, &options.artifacts, options.thoroughness, &mut problems);
         match baseline(options) {
-            Ok(Some(published)) => published.check(&catalog, sources, &mut problems),
-            Ok(None) => {}
+            Ok(ledgers) => ledgers.iter().for_each(|published| published.check(&catalog, sources, &mut problems)),
             Err(problem) => problems.push(problem),
         }
         checked = Some((catalog, artifacts));
@@ -86,19 +85,30 @@ pub fn compile_sources(
     Ok(Compiled { catalog, warnings: problems, artifacts })
 }
 
-/// The ledger of what is published, as the options name it.
-pub fn baseline(options: &Options) -> Result<Option<Published>, Problem> {
-    let folder: &Path = match &options.previous {
-        Baseline::None => return Ok(None),
-        Baseline::Folder(folder) => folder,
-        Baseline::Out if !options.out.join(crate::snapshot::INDEX).exists() => return Ok(None),
-        Baseline::Out => &options.out,
+/// The ledgers of what is published: that of the folder that is being replaced, and that of another snapshot if the
+/// options name one.
+pub fn baseline(options: &Options) -> Result<Vec<Published>, Problem> {
+    let folders: Vec<&Path> = match &options.previous {
+        Baseline::None => Vec::new(),
+        Baseline::Out => vec![&options.out],
+        Baseline::Folder(folder) => vec![folder, &options.out],
     };
-    let damaged = |damage: crate::snapshot::Damage| {
-        Problem::general(format!("{damage}; its ledger says what is published, so restore it, or move the folder away and name a good one with `build --previous DIR`"))
-    };
-    let index = crate::snapshot::read_index(folder).map_err(damaged)?;
-    Published::read(folder, &index).map(Some).map_err(damaged)
+    let mut ledgers = Vec::new();
+    for folder in folders {
+        let named = matches!(&options.previous, Baseline::Folder(other) if other == folder);
+        match read_index(folder) {
+            Ok(index) => ledgers.push(Published::read(folder, &index).map_err(damaged)?),
+            Err(Damage::Missing { .. }) if !named => {}
+            Err(damage) => return Err(damaged(damage)),
+        }
+    }
+    Ok(ledgers)
+}
+
+fn damaged(damage: Damage) -> Problem {
+    Problem::general(format!(
+        "{damage}; its ledger says what is published, so restore it, or move the folder away and name a good one with `build --previous DIR`"
+    ))
 }
 
 impl Compiled {
@@ -125,16 +135,33 @@ impl Compiled {
 
 /// The output would be mixed up with what it is made from.
 fn refuse_overlap(options: &Options) -> Result<(), Problem> {
-    let inside = |inner: &Path, outer: &Path| {
-        inner.canonicalize().is_ok_and(|inner| outer.canonicalize().is_ok_and(|outer| inner.starts_with(outer)))
-    };
-    let parent = options.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let out = if options.out.exists() { &options.out } else { parent };
+    let out = settled(&options.out);
     for (name, folder) in [("--releases", &options.releases), ("--artifacts", &options.artifacts)] {
-        if inside(out, folder) {
+        if folder.canonicalize().is_ok_and(|folder| out.starts_with(folder)) {
             let message = format!("lies inside the {name} folder, {}; name another with --out", folder.display());
             return Err(Problem::of_file(options.out.display(), message));
         }
     }
     Ok(())
+}
+
+/// Where a path leads once it is made: links followed as far as it exists, the rest behind them.
+fn settled(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            std::path::Component::ParentDir => _ = plain.pop(),
+            part => plain.push(part),
+        }
+        plain = plain.canonicalize().unwrap_or(plain);
+    }
+    plain
+}
+
+/// Keeps two builds of one folder apart, from the look at what is published to the exchange.
+pub fn lock_out(out: &Path) -> Result<Option<std::fs::File>, Problem> {
+    let out = settled(out);
+    let Some(parent) = out.ancestors().skip(1).find(|parent| parent.is_dir()) else { return Ok(None) };
+    crate::files::lock(parent).map(Some).map_err(|error| Problem::of_file(parent.display(), format!("cannot be locked: {error}")))
 }

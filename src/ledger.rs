@@ -34,6 +34,9 @@ struct FrozenFile<'a> {
     content_type: &'a str,
     size_bytes: Option<u64>,
     sha256: Option<Sha256>,
+    /// Where it lies, when no hash says what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
 }
 
 /// A channel's head, and why it is not the highest release of the channel.
@@ -72,6 +75,7 @@ fn frozen_file(file: &Artifact) -> FrozenFile<'_> {
         content_type: file.content_type.as_str(),
         size_bytes: file.size_bytes,
         sha256: file.sha256,
+        key: file.sha256.is_none().then(|| file.key.as_str()),
     }
 }
 
@@ -82,7 +86,8 @@ fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> He
         Some((_, reason)) => Some(reason.as_str()),
         None => highest.and_then(|release| release.state.reason()).map(Reason::as_str),
     };
-    let offered = catalog.releases().iter().filter(|release| release.state == State::Published && release.channels.contains(&index));
+    let offered =
+        catalog.releases().iter().filter(|release| release.state == State::Published && release.channels.contains(&index));
     Head { head, reason, offered: offered.map(|release| release.version.as_str()).collect() }
 }
 
@@ -119,6 +124,8 @@ struct ReadFile {
     content_type: String,
     size_bytes: Option<u64>,
     sha256: Option<String>,
+    #[serde(default)]
+    key: Option<String>,
 }
 
 impl Published {
@@ -157,7 +164,9 @@ impl Published {
         for row in published.versions.iter().filter(|row| !same(row)) {
             match serde_json::from_str::<ReadFrozen>(row.get()) {
                 Ok(before) => check_release(&before, catalog, sources, problems),
-                Err(error) => problems.push(Problem::general(format!("the ledger of what is published cannot be read: {error}")).refusal()),
+                Err(error) => {
+                    problems.push(Problem::general(format!("the ledger of what is published cannot be read: {error}")).refusal())
+                }
             }
         }
         for (name, before) in &published.channels {
@@ -205,14 +214,20 @@ fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, prob
     }
     let time = manifest.published_at.as_ref().map(|at| &at.span);
     differ("published_at", before.published_at.clone(), now.published_at.map(ToString::to_string), &at(time));
-    for (table, old, new) in [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)]
+    for (table, old, new) in
+        [("artifacts", &before.artifacts, &now.artifacts), ("attachments", &before.attachments, &now.attachments)]
     {
         let names: BTreeSet<&str> = old.keys().map(String::as_str).chain(new.keys().copied()).collect();
         for name in names {
             let spans = FileSpans::find(manifest, name);
             let (Some(old), Some(new)) = (old.get(name), new.get(name)) else {
                 let filename = |old: Option<&ReadFile>| old.map(|file| file.filename.clone());
-                differ(&format!("{table}.{name}"), filename(old.get(name)), new.get(name).map(|file| file.filename.to_owned()), &spans.entry);
+                differ(
+                    &format!("{table}.{name}"),
+                    filename(old.get(name)),
+                    new.get(name).map(|file| file.filename.to_owned()),
+                    &spans.entry,
+                );
                 continue;
             };
             let path = |field: &str| format!("{table}.{name}.{field}");
@@ -220,6 +235,7 @@ fn check_release(before: &ReadFrozen, catalog: &Catalog, sources: &Sources, prob
             differ(&path("filename"), Some(old.filename.clone()), Some(new.filename.to_owned()), &spans.filename);
             differ(&path("content_type"), Some(old.content_type.clone()), Some(new.content_type.to_owned()), &spans.content_type);
             differ(&path("size_bytes"), size(old.size_bytes), size(new.size_bytes), &spans.size_bytes);
+            differ(&path("key"), old.key.clone(), new.key.map(str::to_owned), &spans.entry);
             differ(&path("sha256"), old.sha256.clone(), new.sha256.map(|sha256| sha256.hex()), &spans.sha256);
         }
     }
@@ -270,12 +286,16 @@ fn check_head(name: &str, before: &ReadHead, catalog: &Catalog, sources: &Source
     let Some(head) = &before.head else { return };
     let place = sources.catalog.as_ref().map_or("catalog.yaml", |catalog| catalog.file.path.as_str());
     let Some((index, channel)) = catalog.channels().iter().enumerate().find(|(_, channel)| channel.name.as_str() == name) else {
-        let message = format!("channels.{name}: is gone, but its head `{head}` is published; a channel goes down only by a pin, a yank or a recall");
+        let message = format!(
+            "channels.{name}: is gone, but its head `{head}` is published; a channel goes down only by a pin, a yank or a recall"
+        );
         problems.push(Problem::of_file(place, message).refusal());
         return;
     };
     let Ok(head) = Version::parse(head) else {
-        problems.push(Problem::general(format!("the ledger of what is published cannot be read: the head of {name} is `{head}`")).refusal());
+        problems.push(
+            Problem::general(format!("the ledger of what is published cannot be read: the head of {name} is `{head}`")).refusal(),
+        );
         return;
     };
     let now = channel.head.and_then(|head| catalog.releases().get(head)).map(|release| &release.version);
@@ -285,11 +305,16 @@ fn check_head(name: &str, before: &ReadHead, catalog: &Catalog, sources: &Source
     let offered: BTreeSet<&str> = before.offered.iter().map(String::as_str).collect();
     let moved = |release: &&Release| {
         let stepped_over = release.version <= head && now.is_none_or(|now| release.version > *now);
-        stepped_over && offered.contains(release.version.as_str()) && release.state == State::Published && !release.channels.contains(&index)
+        stepped_over
+            && offered.contains(release.version.as_str())
+            && release.state == State::Published
+            && !release.channels.contains(&index)
     };
     // A vanished release has been refused already.
     for release in catalog.releases().iter().filter(moved) {
-        let Some(manifest) = sources.manifests.iter().find(|manifest| manifest.version.value == release.version) else { continue };
+        let Some(manifest) = sources.manifests.iter().find(|manifest| manifest.version.value == release.version) else {
+            continue;
+        };
         let down = now.map_or("nothing".to_owned(), |now| format!("`{now}`"));
         let message = format!(
             "channels: without `{name}`, its head goes down from `{head}` to {down}; pin the channel, or yank or recall the release, with a reason"

@@ -19,6 +19,7 @@
 
 pub mod answer;
 pub mod edge;
+pub mod files;
 pub mod lists;
 pub mod policy;
 pub mod redirects;

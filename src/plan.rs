@@ -5,6 +5,7 @@ use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, Method};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A question whose answer changes.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +36,7 @@ pub struct Seen {
 /// The comparison of two sites.
 #[derive(Debug, Serialize)]
 pub struct Plan {
-    /// How many questions there are to the site as it will be.
+    /// How many questions either site knows.
     pub questions: usize,
     /// Those with different answers, sorted by address.
     pub changes: Vec<Change>,
@@ -47,10 +48,12 @@ pub fn plan(before: Option<&Site>, after: &Site) -> Plan {
         let all = questions(after);
         return Plan { questions: all.len(), changes: changes(None, after, all) };
     };
-    let ((count, mut asked), (_, gone)) =
+    let ((count, asked), (_, mut gone)) =
         rayon::join(|| differing_questions(after, before), || differing_questions(before, after));
-    asked.extend(gone);
-    Plan { questions: count, changes: changes(Some(before), after, asked) }
+    // What only the site before knows is a question too.
+    let known: BTreeSet<&String> = asked.iter().collect();
+    gone.retain(|address| !known.contains(address));
+    Plan { questions: count + gone.len(), changes: changes(Some(before), after, asked.into_iter().chain(gone).collect()) }
 }
 
 fn changes(before: Option<&Site>, after: &Site, mut asked: Vec<String>) -> Vec<Change> {

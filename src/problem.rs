@@ -88,7 +88,7 @@ impl Problem {
         let word = if self.severity == Severity::Warning { "warning: " } else { "" };
         match &self.place {
             Place::Nowhere => format!("{word}{}", self.message),
-            Place::Path(path) => format!("{path}: {word}{}", self.message),
+            Place::Path(path) => format!("{}: {word}{}", escaped(path), self.message),
             Place::Text(file, span) => {
                 let (line, column) = line_and_column(&file.text, span.start);
                 format!("{}:{line}:{column}: {word}{}\n{}", file.path, self.message, snippet(&file.text, span))
@@ -124,18 +124,24 @@ impl std::fmt::Display for Problem {
 
 /// One-based line and column (in characters) of a byte offset.
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
+    let before = &text[..text.floor_char_boundary(offset)];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
+/// Bytes of the longest line that is shown.
+const MAX_SHOWN: usize = 2000;
+
 fn snippet(text: &str, span: &Span) -> String {
     // A mark under one line tells enough; a whole table would bury the message.
-    let start = span.start.min(text.len());
+    let start = text.floor_char_boundary(span.start);
     let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |at| start + at);
-    let end = span.end.clamp(start, line_end.max(start));
+    let end = text.ceil_char_boundary(span.end).clamp(start, line_end.max(start));
     let first = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line = &text[first..line_end];
+    if line.len() > MAX_SHOWN {
+        return "  (the line is too long to show)".to_owned();
+    }
     let number = text[..first].matches('\n').count() + 1;
     let shown = Snippet::source(line).line_start(number).annotation(AnnotationKind::Primary.span(start - first..end - first));
     let rendered = Renderer::plain().render(&[Group::with_level(Level::ERROR).element(shown)]);

@@ -18,6 +18,18 @@ pub struct SiteTable<'a> {
     pub releases: Vec<ReleaseEntry<'a>>,
 }
 
+/// Whether a release is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Offered.
+    Published,
+    /// Kept, but in no list.
+    Yanked,
+    /// Its bytes are withdrawn.
+    Recalled,
+}
+
 /// A channel and its head.
 #[derive(Serialize, Deserialize)]
 pub struct ChannelEntry<'a> {
@@ -38,8 +50,8 @@ pub struct ReleaseEntry<'a> {
     pub channels: Vec<usize>,
     /// Index of the channel that its own document names.
     pub default_channel: usize,
-    /// `published`, `yanked` or `recalled`.
-    pub state: Cow<'a, str>,
+    /// Whether it is offered.
+    pub state: State,
     /// Why it is not offered.
     pub reason: Option<Cow<'a, str>>,
     /// When it was published.

@@ -77,7 +77,7 @@ fn add_hashes_guesses_stores_and_writes_down() {
         "the same again"
     );
     assert_eq!(read(folder.path(), "releases/1.0.0.yaml"), before, "the same again changes nothing");
-    assert_eq!(run(&folder, "check --complete"), "exit 0\nfine: 1 published releases, 6 artifacts checked\n");
+    assert_eq!(run(&folder, "check --complete"), "exit 0\nfine: 1 published release, 6 artifacts checked\n");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn add_refuses_what_it_cannot_know() {
     assert!(run(&folder, "add 1.0.0 windows-x86_64=gone.msi").starts_with("exit 1\ngone.msi: cannot be read: "));
     assert_eq!(
         run(&folder, "add 1.0.0 windows-x86_64=releases"),
-        "exit 1\nreleases: is a folder, not a file\n1 problem; nothing was written\n"
+        "exit 1\nreleases: cannot be read: it is a folder\n1 problem; nothing was written\n"
     );
     assert!(
         run(&folder, "add 1.0.0 macos-arm64=Agent.pkg --channel nightly")
@@ -163,7 +163,7 @@ fn edits_keep_comments_and_tell_what_moves() {
     );
     assert_eq!(
         run(&folder, "yank 1.0.0 --reason broken --unpin"),
-        "exit 0\nreleases/catalog.yaml: edited\nreleases/1.0.0.yaml: edited\nstable: 1.0.0 → 1.1.0\n"
+        "exit 0\nreleases/1.0.0.yaml: edited\nreleases/catalog.yaml: edited\nstable: 1.0.0 → 1.1.0\n"
     );
     assert!(manifest(&folder, "1.0.0").ends_with("yanked: broken\n"));
     assert_eq!(run(&folder, "yank 1.0.0 --undo"), "exit 0\nreleases/1.0.0.yaml: edited\n");
@@ -270,6 +270,7 @@ fn a_head_never_goes_down_without_a_reason() {
     assert!(run(&folder, "demote 1.1.0 stable").starts_with("exit 3\n"));
     assert!(run(&folder, "demote 1.0.0 stable").starts_with("exit 0\n"), "what is not the head may leave");
     for line in [
+        "build",
         "yank 1.1.0 --reason broken",
         "build",
         "yank 1.1.0 --undo",
@@ -281,6 +282,16 @@ fn a_head_never_goes_down_without_a_reason() {
     ] {
         assert!(run(&folder, line).starts_with("exit 0\n"), "{line}");
     }
+    // Withdrawing the head does not let the next one be moved away unseen.
+    let folder = published();
+    assert!(run(&folder, "yank 1.1.0 --reason broken").starts_with("exit 0\n"));
+    let output = run(&folder, "demote 1.0.0 stable");
+    assert!(
+        output.starts_with(
+            "exit 3\nreleases/1.0.0.yaml:1:10: channels: without `stable`, its head goes down from `1.1.0` to nothing"
+        ),
+        "{output}"
+    );
     let folder = published();
     replace(&folder.path().join("releases/catalog.yaml"), "  beta: {}\n", "");
     assert!(run(&folder, "build").starts_with("exit 0\n"), "an empty channel may go");
@@ -354,4 +365,100 @@ fn completions_and_the_manual_are_there() {
     assert!(run(&folder, "man").contains(".TH agent-releases"));
     assert!(run(&folder, "--help").contains("Exit codes: 0 fine"));
     assert!(run(&folder, "biuld").starts_with("exit 2\n"));
+}
+
+#[test]
+fn a_frozen_hash_and_platform_cannot_be_changed_by_hand() {
+    refused(
+        |releases| {
+            let path = releases.join("1.0.0.yaml");
+            let text = fs::read_to_string(&path).expect("readable");
+            let at = text.find("sha256: ").expect("a hash") + 8;
+            let other = format!("{}{}{}", &text[..at], if &text[at..=at] == "1" { "2" } else { "1" }, &text[at + 1..]);
+            fs::write(&path, other).expect("written");
+        },
+        "artifacts.windows-x86_64.sha256: published as `",
+    );
+    refused(
+        |releases| replace(&releases.join("1.0.0.yaml"), "windows-x86_64", "linux-x86_64"),
+        "artifacts.windows-x86_64: published as `Agent-1.0.0.msi`",
+    );
+}
+
+#[test]
+fn edits_at_the_same_time_are_all_kept() {
+    let folder = fresh();
+    for version in ["1.0.0", "1.1.0"] {
+        add(&folder, version, &["--channel", "stable"]);
+    }
+    let lines = ["yank 1.1.0 --reason bad", "promote 1.1.0 beta"];
+    std::thread::scope(|scope| {
+        for line in lines {
+            let folder = &folder;
+            scope.spawn(move || assert!(run(folder, line).starts_with("exit 0\n"), "{line}"));
+        }
+    });
+    let text = manifest(&folder, "1.1.0");
+    assert!(text.contains("yanked: bad") && text.contains("[stable, beta]"), "{text}");
+}
+
+#[test]
+fn builds_at_the_same_time_leave_a_whole_site() {
+    let folder = published();
+    let copy = tempfile::tempdir().expect("a temporary folder");
+    common::copy_files(&folder.path().join("releases"), &copy.path().join("releases"));
+    replace(&copy.path().join("releases/1.0.0.yaml"), "guid:", "notes_url: https://example.com/other\nguid:");
+    let other = copy.path().join("releases").display().to_string();
+    for round in 0..10 {
+        replace(&folder.path().join("releases/1.1.0.yaml"), "version: 1.1.0", &format!("# {round}\nversion: 1.1.0"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| compiler_ok(folder.path(), &["build"]));
+            scope.spawn(|| compiler_ok(folder.path(), &["build", "--releases", &other]));
+        });
+        agent_releases::answer::Site::open(&folder.path().join("dist"), true).expect("a whole site");
+    }
+}
+
+#[test]
+fn a_pin_and_a_yank_are_written_both_or_not_at_all() {
+    let folder = published();
+    compiler_ok(folder.path(), &["pin", "stable", "1.0.0", "--reason", "hold"]);
+    let before = (read(folder.path(), "releases/catalog.yaml"), read(folder.path(), "releases/1.0.0.yaml"));
+    // A folder in the place of the catalog's temporary neighbour can't be arranged, but a catalog that can't be replaced can.
+    let away = folder.path().join("elsewhere");
+    fs::create_dir(&away).expect("a folder");
+    fs::rename(folder.path().join("releases/catalog.yaml"), folder.path().join("releases/real-catalog")).expect("moved");
+    std::os::unix::fs::symlink("real-catalog", folder.path().join("releases/catalog.yaml")).expect("a link");
+    assert!(run(&folder, "yank 1.0.0 --reason bad --unpin").starts_with("exit 0\n"), "a link is followed");
+    assert!(folder.path().join("releases/catalog.yaml").is_symlink(), "and stays a link");
+    assert_ne!((read(folder.path(), "releases/catalog.yaml"), read(folder.path(), "releases/1.0.0.yaml")), before);
+    // A half-done withdrawal, as a kill between the two files leaves it, is refused by build and mended by the same command.
+    compiler_ok(folder.path(), &["yank", "1.0.0", "--undo"]);
+    compiler_ok(folder.path(), &["pin", "stable", "1.0.0", "--reason", "hold"]);
+    let text = read(folder.path(), "releases/1.0.0.yaml");
+    fs::write(folder.path().join("releases/1.0.0.yaml"), format!("{text}yanked: bad\n")).expect("written");
+    assert!(run(&folder, "build").starts_with("exit 1\nreleases/catalog.yaml:"));
+    assert!(run(&folder, "unpin stable").starts_with("exit 0\n"));
+    assert!(run(&folder, "build").starts_with("exit 0\n"));
+}
+
+#[test]
+fn flags_that_would_be_ignored_are_refused() {
+    let folder = published();
+    assert!(
+        run(&folder, "add 1.0.0 windows-x86_64=Agent-1.0.0.msi --channel beta")
+            .starts_with("exit 2\nerror: --channel: 1.0.0 has a manifest already")
+    );
+    assert!(run(&folder, "add 1.0.0 Agent-1.0.0.msi --channel stable").contains("nothing to do"));
+    assert!(run(&folder, "yank 1.0.0 --reason x --repin 1.1.0").starts_with("exit 2\nerror: no channel is pinned at `1.0.0`"));
+    assert!(run(&folder, "unpin stabel").starts_with("exit 1\nthe catalog declares no channel `stabel`"));
+    assert!(run(&folder, "demote 1.0.0 latest").starts_with("exit 1\nevery published release is in `latest`"));
+}
+
+#[test]
+fn a_mistake_beside_a_letter_that_is_not_ascii_is_told() {
+    let folder = fresh();
+    fs::write(folder.path().join("releases/2.0.0.yaml"), "version: 2.0.0\nnotes: \"a\"é\n").expect("written");
+    let output = run(&folder, "check");
+    assert!(output.starts_with("exit 1\nreleases/2.0.0.yaml:2:"), "{output}");
 }

@@ -116,7 +116,13 @@ fn output_folders_that_are_something_else_are_left_alone() {
         run(&["build", "--out", "releases"]),
         "exit 1\nreleases: lies inside the --releases folder, releases; name another with --out\n1 problem; nothing was written\n"
     );
+    assert!(run(&["build", "--out", "releases/a/b/dist"]).starts_with("exit 1\nreleases/a/b/dist: lies inside"));
+    assert!(run(&["build", "--out", "mine/../releases/x"]).starts_with("exit 1\nmine/../releases/x: lies inside"));
     assert!(run(&["build"]).starts_with("exit 0"));
+    fs::create_dir(folder.path().join("dist/exports")).expect("a folder");
+    fs::write(folder.path().join("dist/exports/mine"), "mine").expect("written");
+    assert!(run(&["build"]).starts_with("exit 1\ndist/exports/mine: does not belong to the snapshot"));
+    fs::remove_dir_all(folder.path().join("dist/exports")).expect("removed");
     fs::write(folder.path().join("dist/public/thesis.txt"), "more work").expect("written");
     assert_eq!(
         run(&["build"]),
@@ -137,11 +143,19 @@ fn a_damaged_previous_snapshot_stops_the_build() {
     }
     let folder = mistaken(&data().join("bad/_base"));
     compiler_ok(folder.path(), &["build"]);
-    let document = folder.path().join("dist/public/v2/agent-releases/latest.json");
-    let before = fs::read(&document).expect("readable");
-    fs::write(&document, "damaged").expect("written");
-    compiler_ok(folder.path(), &["build"]);
-    assert_eq!(fs::read(&document).expect("readable"), before, "a damaged document is written again");
+    for path in ["latest.json", "index.json", "../../openapi.json.br", "../../openapi.json.gz"] {
+        let document = folder.path().join("dist/public/v2/agent-releases").join(path);
+        let before = fs::read(&document).expect("readable");
+        for damage in [Some("damaged"), None] {
+            match damage {
+                Some(text) => fs::write(&document, text).expect("written"),
+                None => fs::remove_file(&document).expect("removed"),
+            }
+            compiler_ok(folder.path(), &["build"]);
+            assert_eq!(fs::read(&document).expect("readable"), before, "{path}: a damaged file is written again");
+            agent_releases::answer::Site::open(&folder.path().join("dist"), true).expect("a whole site");
+        }
+    }
 }
 
 /// Every file below a folder, by relative path.

@@ -11,9 +11,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The artifact, if anything still offers it; the edge looks at the file and then asks [`artifact`].
-pub(super) fn open(stored: &Arc<Stored>) -> Result<Answer, Refusal> {
+pub(super) fn open(site: &Site, stored: &Arc<Stored>) -> Result<Answer, Refusal> {
     if let Some((version, reason)) = &stored.recalled {
         return Err(Refusal::recalled(version, reason));
+    }
+    if !site.has_store() {
+        return Err(Refusal::unavailable());
     }
     Ok(Answer {
         status: StatusCode::OK,

@@ -10,9 +10,9 @@ use http::{HeaderValue, StatusCode};
 pub struct Refusal {
     status: StatusCode,
     code: &'static str,
-    message: String,
+    message: Box<str>,
     /// The JSON object, in the order of the contract.
-    details: String,
+    details: Box<str>,
     why: Why,
 }
 
@@ -40,8 +40,8 @@ impl Bad<'_> {
         Refusal {
             status: StatusCode::BAD_REQUEST,
             code: "invalid_request",
-            message: self.message,
-            details,
+            message: self.message.into(),
+            details: details.into(),
             why: Why::rule("parameters are checked before anything is looked up"),
         }
     }
@@ -49,13 +49,13 @@ impl Bad<'_> {
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: &str, why: &'static str) -> Self {
-        Self { status, code, message: message.to_owned(), details: "{}".to_owned(), why: Why::rule(why) }
+        Self { status, code, message: message.into(), details: "{}".into(), why: Why::rule(why) }
     }
 
     fn with(mut self, details: &[(&str, Option<&str>)]) -> Self {
         let fields: Vec<String> =
             details.iter().map(|(name, value)| format!("{}:{}", json(name), value.map_or("null".to_owned(), json))).collect();
-        self.details = format!("{{{}}}", fields.join(","));
+        self.details = format!("{{{}}}", fields.join(",")).into();
         self
     }
 
@@ -82,7 +82,8 @@ impl Refusal {
             StatusCode::URI_TOO_LONG => "uri_too_long",
             StatusCode::EXPECTATION_FAILED => "expectation_failed",
             StatusCode::MISDIRECTED_REQUEST => "misdirected_request",
-            _ => "headers_too_large",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "headers_too_large",
+            _ => "bad_request",
         };
         Self::new(status, code, status.canonical_reason().unwrap_or_default(), "the gate refuses what is not a request")
     }

@@ -102,7 +102,7 @@ fn decide(site: &Site, request: &Request<'_>) -> Result<Answer, Refusal> {
     }
     match route {
         Route::Document(document) => Ok(document.answer(request.headers)),
-        Route::Artifact(stored) => artifact::open(stored),
+        Route::Artifact(stored) => artifact::open(site, stored),
         Route::V2(route) => v2::answer(site, request, &route, &parameters),
     }
 }

@@ -5,8 +5,8 @@ use super::{Answer, Body, Why, insert};
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
-use crate::site_table::{ReleaseEntry, SiteTable};
-use crate::snapshot::{Damage, Encoding, Files, Index, LEDGER, REDIRECTS, Row, SITE, read_files, read_index};
+use crate::site_table::{ReleaseEntry, SiteTable, State};
+use crate::snapshot::{Damage, Encoding, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
 use crate::words::{Sha256, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -95,6 +95,7 @@ pub(super) struct Target {
     pub(super) filename: Box<str>,
     pub(super) location: HeaderValue,
     pub(super) disposition: HeaderValue,
+    pub(super) content_type: Box<str>,
     pub(super) checksum: Option<HeaderValue>,
 }
 
@@ -212,7 +213,9 @@ impl Site {
             templates: templates(&snapshot_header),
         };
         let mut shared = HashMap::new();
-        for row in index.files.iter().chain(&index.kept) {
+        // The id says nothing of what is kept, so that is nothing but old tiles.
+        let kept = index.kept.iter().filter(|row| is_tile(&row.path) && index.row(&row.path).is_none());
+        for row in index.files.iter().chain(kept) {
             site.add_document(row, files, &snapshot_header, &mut shared)
                 .ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
         }
@@ -222,6 +225,10 @@ impl Site {
         }
         site.add_channels(&table).map_err(|why| wrong(SITE, why))?;
         for row in &map.rows {
+            let base = map.base_url.as_deref().unwrap_or(LOCAL_BASE);
+            if row.location.strip_prefix(base) != Some(&row.key) {
+                return Err(wrong(REDIRECTS, format!("`{}` of `{}` does not lie in the storage", row.filename, row.version)));
+            }
             site.add_target(row, map.base_url.is_none())
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
@@ -295,7 +302,8 @@ impl Site {
 
     /// Who may ask the family that a path belongs to. What belongs to none is public.
     pub(super) fn family_access(&self, path: &str) -> Access {
-        let v2 = path.starts_with("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
+        let below = |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let v2 = below("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
         let family = if v2 { self.v2_access } else { Access::Public };
         self.document(path).map_or(family, StaticDocument::access)
     }
@@ -364,12 +372,12 @@ impl Site {
         self.by_version.insert(version.as_str().into(), self.releases.len());
         self.releases.push(Release {
             published_at,
-            offered: entry.state == "published",
-            yanked: (entry.state == "yanked")
+            offered: entry.state == State::Published,
+            yanked: (entry.state == State::Yanked)
                 .then(|| HeaderValue::try_from(reason))
                 .transpose()
                 .map_err(|error| error.to_string())?,
-            recalled: (entry.state == "recalled").then(|| reason.into()),
+            recalled: (entry.state == State::Recalled).then(|| reason.into()),
             default_channel: entry.default_channel,
             tail_hash: Sha256::of(&tail),
             tail,
@@ -430,6 +438,7 @@ impl Site {
             filename: row.filename.as_ref().into(),
             location: HeaderValue::try_from(row.location.as_ref()).ok()?,
             disposition,
+            content_type: row.content_type.as_ref().into(),
             checksum,
         };
         self.releases.get_mut(release)?.targets.push(target);

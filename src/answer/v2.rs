@@ -139,7 +139,9 @@ fn stable(site: &Site) -> usize {
 
 fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
     let found = site.channels().get(channel);
-    found.and_then(|channel| channel.head).ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)).in_channel(channel))
+    found
+        .and_then(|channel| channel.head)
+        .ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)).in_channel(channel))
 }
 
 fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {

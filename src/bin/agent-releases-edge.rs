@@ -29,10 +29,10 @@ struct Arguments {
     #[arg(long = "host", env = "AGENT_RELEASES_HOST", value_name = "NAME", value_delimiter = ',')]
     hosts: Vec<String>,
     /// Seconds that a connection may stay open without a request
-    #[arg(long, env = "AGENT_RELEASES_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 75)]
+    #[arg(long, env = "AGENT_RELEASES_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle_timeout: u64,
     /// Seconds that running answers may take after SIGTERM
-    #[arg(long, env = "AGENT_RELEASES_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, env = "AGENT_RELEASES_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
 }
 
@@ -71,6 +71,9 @@ fn tell(event: &Event<'_>) {
         }
         Event::Refused(error) => {
             serde_json::json!({"level": "error", "event": "snapshot refused, the last good one is kept", "error": error.to_string()})
+        }
+        Event::StoreGone(error) => {
+            serde_json::json!({"level": "error", "event": "the artifacts' folder cannot be opened, the one from before is kept", "error": error.to_string()})
         }
         Event::Draining => serde_json::json!({"level": "info", "event": "draining"}),
     };

@@ -1,7 +1,7 @@
 //! `add`: from files to a release: hashed, guessed, stored, and written down.
 
 use super::console::Console;
-use super::edits::{time, word};
+use super::edits::{lock_sources, time, word};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::artifacts::{Hashed, hash, oddity, store};
 use agent_releases::catalog;
@@ -71,8 +71,9 @@ struct Incoming {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let named = name_files(arguments, console)?;
-    let sources = open(&arguments.folders.releases)?;
     let incoming = hash_all(named, console)?;
+    let _held = lock_sources(&arguments.folders.releases)?;
+    let sources = open(&arguments.folders.releases)?;
     let mut warnings = look(&incoming, arguments.published_at.as_ref());
     if arguments.strict && !warnings.is_empty() {
         return Err(warnings.into_iter().map(Problem::error).collect::<Vec<_>>().into());
@@ -80,15 +81,17 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let there = sources.manifests.iter().position(|manifest| manifest.version.value == arguments.version);
     let text = match there.and_then(|at| sources.manifests.get(at)) {
         None => new_manifest(arguments, &incoming)?,
-        Some(manifest) => match extended(arguments, manifest, &incoming)? {
-            Some(text) => text,
-            None => {
-                // The manifest may have come without the bytes, as from version control.
-                put_bytes(arguments, &sources, &incoming, console)?;
-                console.result(&format!("nothing to do: {} holds these files already", arguments.version));
-                return Ok(Exit::Fine);
+        Some(manifest) => {
+            match refuse_other_flags(arguments, manifest).and_then(|()| extended(arguments, manifest, &incoming))? {
+                Some(text) => text,
+                None => {
+                    // The manifest may have come without the bytes, as from version control.
+                    put_bytes(arguments, &sources, &incoming, console)?;
+                    console.result(&format!("nothing to do: {} holds these files already", arguments.version));
+                    return Ok(Exit::Fine);
+                }
             }
-        },
+        }
     };
     let name = format!("{}.yaml", arguments.version);
     let mut after = sources;
@@ -218,8 +221,8 @@ fn new_manifest(arguments: &Arguments, incoming: &[Incoming]) -> Result<String, 
 
 /// The manifest with the files that it does not hold yet; `None` when it holds them all.
 fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -> Result<Option<String>, Failure> {
-    let published = baseline(&arguments.folders.options())?
-        .is_some_and(|published| published.versions().contains(arguments.version.as_str()));
+    let version = arguments.version.as_str();
+    let published = baseline(&arguments.folders.options())?.iter().any(|published| published.versions().contains(version));
     let mut edits = Vec::new();
     for file in incoming {
         match file.recorded(manifest) {
@@ -231,7 +234,7 @@ fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -
                     arguments.version, file.filename
                 )));
             }
-            Recorded::Other(_) if manifest.draft && !published => edits.push(file.edit()),
+            Recorded::Other(_) if manifest.draft && !published => edits.extend(file.new_bytes()),
             Recorded::Other(sha256) => {
                 return Err(Failure::refused(format!(
                     "{}: {} (SHA-256 {}) is not the file that the release holds there ({sha256}); a release's bytes never change, release a new version",
@@ -244,6 +247,32 @@ fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -
         return Ok(None);
     }
     Ok(Some(edit(&manifest.file.text, &edits).map_err(|why| Problem::of_file(&manifest.file.path, why))?))
+}
+
+/// Flags describe a new release; for one that is there they may only repeat what its manifest says.
+fn refuse_other_flags(arguments: &Arguments, manifest: &Manifest) -> Result<(), Failure> {
+    let differs = [
+        ("--channel", arguments.channels.iter().any(|channel| manifest.channels.iter().all(|at| at.value != *channel))),
+        (
+            "--published-at",
+            arguments.published_at.is_some()
+                && arguments.published_at.as_ref() != manifest.published_at.as_ref().map(|at| &at.value),
+        ),
+        (
+            "--notes-url",
+            arguments.notes_url.is_some() && arguments.notes_url.as_ref() != manifest.notes_url.as_ref().map(|at| &at.value),
+        ),
+        ("--notes", arguments.notes.is_some() && arguments.notes.as_ref() != manifest.notes.as_ref().map(|at| &at.value)),
+        ("--draft", arguments.draft && !manifest.draft),
+        ("--active", arguments.active && !manifest.active.as_ref().is_some_and(|at| at.value)),
+    ];
+    match differs.iter().find(|(_, differs)| *differs) {
+        Some((flag, _)) => Err(Failure::Usage(format!(
+            "{flag}: {} has a manifest already, which says otherwise; edit {} or use `promote`",
+            arguments.version, manifest.file.path
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What a manifest says of a file.
@@ -275,6 +304,21 @@ impl Incoming {
         }
     }
 
+    /// Other bytes for a draft: what else its entry says stays.
+    fn new_bytes(&self) -> Vec<Edit> {
+        let at = |field: &str| match self.platform {
+            Some(platform) => vec!["artifacts".into(), platform.to_string(), field.into()],
+            None => vec!["attachments".into(), self.filename.to_string(), field.into()],
+        };
+        let filename = self.platform.map(|_| Edit::Set(at("filename"), Plain::Text(self.filename.to_string())));
+        let bytes = [
+            Edit::Set(at("size_bytes"), Plain::Number(self.hashed.size)),
+            Edit::Set(at("sha256"), Plain::Text(self.hashed.sha256.hex())),
+            Edit::Remove(at("unverified")),
+        ];
+        filename.into_iter().chain(bytes).collect()
+    }
+
     fn recorded(&self, manifest: &Manifest) -> Recorded {
         let artifact = |entry: &ArtifactEntry| (entry.filename.value == self.filename, entry.sha256.as_ref().map(|at| at.value));
         let attachment = |entry: &AttachmentEntry| (true, Some(entry.sha256.value));
@@ -295,10 +339,10 @@ impl Incoming {
 fn verify(arguments: &Arguments, after: &Sources) -> Result<Vec<Problem>, Failure> {
     let mut problems = Vec::new();
     let checked = catalog::check(after, &mut problems);
-    if let Some(catalog) = &checked
-        && let Some(published) = baseline(&arguments.folders.options())?
-    {
-        published.check(catalog, after, &mut problems);
+    if let Some(catalog) = &checked {
+        for published in baseline(&arguments.folders.options())? {
+            published.check(catalog, after, &mut problems);
+        }
     }
     let fine = checked.is_some() && problems.iter().all(|problem| problem.severity() == Severity::Warning && !arguments.strict);
     if fine { Ok(problems) } else { Err(problems.into()) }

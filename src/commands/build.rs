@@ -2,7 +2,7 @@
 
 use super::console::{Console, counted};
 use super::{Exit, Folders, Outcome};
-use agent_releases::compile::{Baseline, Options, compile};
+use agent_releases::compile::{Baseline, Options, compile, lock_out};
 use agent_releases::snapshot::INDEX;
 use clap::Args;
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         Some(folder) => Baseline::Folder(folder.clone()),
     };
     let options = Options { previous, strict: arguments.strict, ..arguments.folders.options() };
+    let _held = lock_out(&options.out)?;
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
     let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);

@@ -1,12 +1,22 @@
 //! Printing: results to stdout, everything about them to stderr. A reader that has gone is not an error.
 
 use agent_releases::problem::{Problem, Severity};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `1 release`, `2 releases`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
+}
+
+/// Whether a result was lost on its way: on a full disk, say.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+fn note(written: std::io::Result<()>) {
+    if written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+        LOST.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The terminal, or whatever stands in for it.
@@ -16,13 +26,19 @@ pub(super) struct Console;
 impl Console {
     /// A line of the result.
     pub(super) fn result(self, line: &str) {
-        let _ = writeln!(stdout(), "{line}");
+        note(writeln!(stdout(), "{line}"));
     }
 
     /// The result as it is.
     pub(super) fn raw(self, bytes: &[u8]) {
         let mut out = stdout();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        note(out.write_all(bytes).and_then(|()| out.flush()));
+    }
+
+    /// Whether everything that was to be printed could be.
+    pub(super) fn is_complete(self) -> bool {
+        note(stdout().flush());
+        !LOST.load(Ordering::Relaxed)
     }
 
     /// A line about what happens.

@@ -19,9 +19,24 @@ pub(super) fn completions(arguments: &Completions, console: &Console) -> Outcome
     Ok(Exit::Fine)
 }
 
-pub(super) fn man(console: &Console) -> Outcome {
+/// Print the manual page of the program, or of a command.
+#[derive(Args)]
+pub struct Man {
+    /// The command
+    command: Option<String>,
+}
+
+pub(super) fn man(arguments: &Man, console: &Console) -> Outcome {
+    let mut program = Cli::command();
+    program.build();
+    let command = match &arguments.command {
+        None => program,
+        Some(name) => {
+            program.find_subcommand(name).cloned().ok_or_else(|| Failure::Usage(format!("there is no command `{name}`")))?
+        }
+    };
     let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(|error| Failure::general(error.to_string()))?;
+    clap_mangen::Man::new(command).render(&mut page).map_err(|error| Failure::general(error.to_string()))?;
     console.raw(&page);
     Ok(Exit::Fine)
 }

@@ -5,12 +5,14 @@ use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::catalog::{self, Catalog};
 use agent_releases::compile::baseline;
-use agent_releases::problem::{Problem, Severity};
+use agent_releases::files::lock;
+use agent_releases::problem::{Problem, Severity, SourceFile};
 use agent_releases::source::edit::{Edit, Plain, edit};
-use agent_releases::source::{CATALOG, Manifest, Sources, load, reread, write_source};
+use agent_releases::source::{CATALOG, CatalogFile, Manifest, Sources, load, reread, write_source};
 use agent_releases::words::{Channel, Reason, Timestamp, Version, Word};
 use clap::Args;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 /// A release and a channel.
 #[derive(Args)]
@@ -109,6 +111,7 @@ pub(super) fn promote(arguments: &Channelled, console: &Console) -> Outcome {
 pub(super) fn demote(arguments: &Channelled, console: &Console) -> Outcome {
     let Channelled { version, channel, folders } = arguments;
     let mut session = Session::open(folders)?;
+    session.refuse_undeclared(channel)?;
     if !session.manifest(version)?.channels.iter().any(|at| at.value == *channel) {
         return nothing(console, &format!("{version} is not in {channel}"));
     }
@@ -119,22 +122,28 @@ pub(super) fn demote(arguments: &Channelled, console: &Console) -> Outcome {
 pub(super) fn pin(arguments: &Pin, console: &Console) -> Outcome {
     let Pin { channel, version, reason, folders } = arguments;
     let mut session = Session::open(folders)?;
-    session.edit_catalog(&[pin_edit(channel, version, reason)])?;
+    session.edit_catalog(&pin_edits(&session.pins(), channel, version, reason))?;
     session.finish(console)
 }
 
-fn pin_edit(channel: &Channel, version: &Version, reason: &Reason) -> Edit {
-    let pin = vec![("pin", Plain::Text(version.to_string())), ("reason", Plain::Text(reason.to_string()))];
-    Edit::Set(vec!["channels".into(), channel.to_string()], Plain::Braces(pin))
+/// Into a pin that is there, field by field, so that its comments stay; else as a whole.
+fn pin_edits(pins: &[(Channel, Version, Reason)], channel: &Channel, version: &Version, reason: &Reason) -> Vec<Edit> {
+    let path = |field: &str| vec!["channels".into(), channel.to_string(), field.into()];
+    let (pin, why) = (Plain::Text(version.to_string()), Plain::Text(reason.to_string()));
+    if pins.iter().any(|(pinned, _, _)| pinned == channel) {
+        return vec![Edit::Set(path("pin"), pin), Edit::Set(path("reason"), why)];
+    }
+    let braces = Plain::Braces(vec![("pin", pin), ("reason", why)]);
+    vec![Edit::Set(vec!["channels".into(), channel.to_string()], braces)]
 }
 
 pub(super) fn unpin(arguments: &Unpin, console: &Console) -> Outcome {
     let Unpin { channel, folders } = arguments;
     let mut session = Session::open(folders)?;
-    let Some(state) = session.before.channels().iter().find(|state| state.name == *channel) else {
-        return Err(Failure::general(format!("the catalog declares no channel `{channel}`")));
-    };
-    if state.pin.is_none() {
+    if session.pins().iter().all(|(pinned, _, _)| pinned != channel) {
+        if channel.as_str() != Channel::LATEST {
+            session.refuse_undeclared(channel)?;
+        }
         return nothing(console, &format!("{channel} is not pinned"));
     }
     session.edit_catalog(&unpin_edits(channel))?;
@@ -184,28 +193,27 @@ fn nothing(console: &Console, what: &str) -> Outcome {
     Ok(Exit::Fine)
 }
 
-/// Sources being edited: nothing is written until all of it has been checked.
+/// Sources being edited: nothing is written until all of it has been checked, and nobody else edits meanwhile.
 struct Session<'a> {
     folders: &'a Folders,
     sources: Sources,
-    before: Catalog,
-    edited: Vec<(PathBuf, String)>,
+    /// `None` when the sources break a rule, which an edit may be there to mend.
+    before: Option<Catalog>,
+    edited: Vec<(PathBuf, Option<String>, String)>,
+    _held: File,
 }
 
 impl<'a> Session<'a> {
     fn open(folders: &'a Folders) -> Result<Self, Failure> {
+        let held = lock_sources(&folders.releases)?;
         let mut problems = Vec::new();
         let sources = load(&folders.releases, &mut problems);
-        let catalog = sources.as_ref().and_then(|sources| catalog::check(sources, &mut problems));
-        match (sources, catalog) {
-            (Some(sources), Some(before)) if problems.iter().all(|problem| problem.severity() == Severity::Warning) => {
-                Ok(Self { folders, sources, before, edited: Vec::new() })
-            }
-            _ => {
-                Problem::sort(&mut problems);
-                Err(problems.into())
-            }
-        }
+        let Some(sources) = sources.filter(|_| problems.is_empty()) else {
+            Problem::sort(&mut problems);
+            return Err(problems.into());
+        };
+        let before = catalog::check(&sources, &mut problems);
+        Ok(Self { folders, sources, before, edited: Vec::new(), _held: held })
     }
 
     fn manifest(&self, version: &Version) -> Result<&Manifest, Failure> {
@@ -213,32 +221,55 @@ impl<'a> Session<'a> {
         found.ok_or_else(|| Failure::general(format!("there is no release `{version}` in {}", self.folders.releases.display())))
     }
 
+    /// The channels that the catalog declares; `stable` is always one.
+    fn refuse_undeclared(&self, channel: &Channel) -> Result<(), Failure> {
+        let declared = |catalog: &CatalogFile| catalog.channels.iter().any(|entry| entry.name.value == *channel);
+        if channel.as_str() == Channel::STABLE || self.sources.catalog.as_ref().is_some_and(declared) {
+            return Ok(());
+        }
+        Err(match channel.as_str() {
+            Channel::LATEST => Failure::general("every published release is in `latest`; yank a release to take it out"),
+            _ => Failure::general(format!("the catalog declares no channel `{channel}`")),
+        })
+    }
+
+    /// The channels that are pinned, with the release and the reason.
+    fn pins(&self) -> Vec<(Channel, Version, Reason)> {
+        let entries = self.sources.catalog.iter().flat_map(|catalog| &catalog.channels);
+        let pinned = entries.filter_map(|entry| entry.pin.as_ref().map(|(pin, reason)| (entry, pin, reason)));
+        pinned.map(|(entry, pin, reason)| (entry.name.value.clone(), pin.value.clone(), reason.clone())).collect()
+    }
+
     fn edit_manifest(&mut self, version: &Version, edits: &[Edit]) -> Result<(), Failure> {
         let file = self.manifest(version)?.file.clone();
-        let text = edit(&file.text, edits).map_err(|why| Problem::of_file(&file.path, why))?;
-        self.replace(&format!("{version}.yaml"), text)
+        self.replace(&format!("{version}.yaml"), &file, edits)
     }
 
     fn edit_catalog(&mut self, edits: &[Edit]) -> Result<(), Failure> {
         let Some(file) = self.sources.catalog.as_ref().map(|catalog| catalog.file.clone()) else { return Ok(()) };
-        let text = edit(&file.text, edits).map_err(|why| Problem::of_file(&file.path, why))?;
-        self.replace(CATALOG, text)
+        self.replace(CATALOG, &file, edits)
     }
 
-    fn replace(&mut self, name: &str, text: String) -> Result<(), Failure> {
+    fn replace(&mut self, name: &str, file: &SourceFile, edits: &[Edit]) -> Result<(), Failure> {
+        let text = edit(&file.text, edits).map_err(|why| Problem::of_file(&file.path, why))?;
         reread(&mut self.sources, name, &text)?;
-        self.edited.push((self.folders.releases.join(name), text));
+        let path = self.folders.releases.join(name);
+        match self.edited.iter_mut().find(|(other, _, _)| *other == path) {
+            Some((_, _, new)) => *new = text,
+            None => self.edited.push((path, Some(file.text.clone()), text)),
+        }
         Ok(())
     }
 
     /// A pin at a release that is being withdrawn has to go somewhere.
     fn move_pins(&mut self, version: &Version, repin: Option<&Version>, unpin: bool) -> Result<(), Failure> {
-        let pinned = self.before.channels().iter().filter(|state| state.pin.as_ref().is_some_and(|(pin, _)| pin == version));
-        let pinned: Vec<(Channel, Reason)> =
-            pinned.filter_map(|state| Some((state.name.clone(), state.pin.as_ref()?.1.clone()))).collect();
-        for (channel, reason) in pinned {
+        let pinned: Vec<_> = self.pins().into_iter().filter(|(_, pin, _)| pin == version).collect();
+        if pinned.is_empty() && (repin.is_some() || unpin) {
+            return Err(Failure::Usage(format!("no channel is pinned at `{version}`, so there is nothing to repin or unpin")));
+        }
+        for (channel, _, reason) in pinned {
             match (repin, unpin) {
-                (Some(other), _) => self.edit_catalog(&[pin_edit(&channel, other, &reason)])?,
+                (Some(other), _) => self.edit_catalog(&pin_edits(&self.pins(), &channel, other, &reason))?,
                 (None, true) => self.edit_catalog(&unpin_edits(&channel))?,
                 (None, false) => {
                     return Err(Failure::general(format!(
@@ -250,27 +281,53 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Checks everything as it would be, then writes: the catalog first, so that no pin ever names a withdrawn release.
-    fn finish(self, console: &Console) -> Outcome {
+    /// Checks everything as it would be, then writes. A manifest comes before the catalog: should only it be written, the
+    /// pin names a withdrawn release, and nothing is built until somebody looks.
+    fn finish(mut self, console: &Console) -> Outcome {
         let mut problems = Vec::new();
         let after = catalog::check(&self.sources, &mut problems);
-        if let Some(after) = &after
-            && let Some(published) = baseline(&self.folders.options())?
-        {
-            published.check(after, &self.sources, &mut problems);
+        if let Some(after) = &after {
+            for published in baseline(&self.folders.options())? {
+                published.check(after, &self.sources, &mut problems);
+            }
         }
         Problem::sort(&mut problems);
-        let Some(after) = after.filter(|_| problems.iter().all(|problem| problem.severity() == Severity::Warning)) else {
-            return Err(problems.into());
-        };
+        let fine = problems.iter().all(|problem| problem.severity() == Severity::Warning);
+        let Some(after) = after.filter(|_| fine) else { return Err(problems.into()) };
         console.warnings(&problems);
-        for (path, text) in &self.edited {
-            write_source(path, text)?;
+        self.edited.sort_by_key(|(path, _, _)| path.ends_with(CATALOG));
+        self.write()?;
+        for (path, _, _) in &self.edited {
             console.result(&format!("{}: edited", path.display()));
         }
-        tell_heads(&self.before, &after, console);
+        if let Some(before) = &self.before {
+            tell_heads(before, &after, console);
+        }
         Ok(Exit::Fine)
     }
+
+    /// Writes all files or, when one can't be, none.
+    fn write(&self) -> Result<(), Failure> {
+        for (count, (path, _, text)) in self.edited.iter().enumerate() {
+            if let Err(problem) = write_source(path, text) {
+                let undone = self
+                    .edited
+                    .iter()
+                    .take(count)
+                    .map(|(path, old, _)| old.as_ref().map_or(Ok(()), |old| write_source(path, old)));
+                let stuck: Vec<Problem> = undone.filter_map(Result::err).collect();
+                return Err(std::iter::once(problem).chain(stuck).collect::<Vec<_>>().into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps two commands that write sources apart.
+pub(super) fn lock_sources(folder: &Path) -> Result<File, Failure> {
+    lock(folder).map_err(|error| {
+        Problem::of_file(folder.display(), format!("cannot be locked: {error}; name the folder with --releases")).into()
+    })
 }
 
 /// `stable: 1.8.3 → 1.8.2` for each channel whose head moves.

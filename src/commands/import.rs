@@ -1,7 +1,7 @@
 //! `import`: a foreign document into manifests: all of them checked with everything that is there, then all written.
 
 use super::console::Console;
-use super::edits::word;
+use super::edits::{lock_sources, word};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::catalog;
 use agent_releases::compile::baseline;
@@ -58,6 +58,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     };
     let mut problems = Vec::new();
     let imported = read(&text, &options, || Guid::from_uuid(uuid::Uuid::now_v7().as_u128()), &mut problems);
+    let _held = lock_sources(&arguments.folders.releases)?;
     let mut found = Vec::new();
     let Some(mut sources) = load(&arguments.folders.releases, &mut found) else {
         problems.extend(found);
@@ -215,8 +216,7 @@ fn insert(new: &[ImportedRelease], sources: &mut Sources, problems: &mut Vec<Pro
 fn verify(arguments: &Arguments, after: &Sources, problems: &mut Vec<Problem>) {
     let Some(catalog) = catalog::check(after, problems) else { return };
     match baseline(&arguments.folders.options()) {
-        Ok(Some(published)) => published.check(&catalog, after, problems),
-        Ok(None) => {}
+        Ok(ledgers) => ledgers.iter().for_each(|published| published.check(&catalog, after, problems)),
         Err(problem) => problems.push(problem),
     }
 }

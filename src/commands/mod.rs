@@ -57,8 +57,7 @@ enum Command {
     Import(import::Arguments),
     Preview(preview::Arguments),
     Completions(docs::Completions),
-    /// Print the manual page
-    Man,
+    Man(docs::Man),
 }
 
 /// Where things lie.
@@ -147,9 +146,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Import(arguments) => import::run(&arguments, &console),
         Command::Preview(arguments) => preview::run(&arguments, &console),
         Command::Completions(arguments) => docs::completions(&arguments, &console),
-        Command::Man => docs::man(&console),
+        Command::Man(arguments) => docs::man(&arguments, &console),
     };
     match outcome {
+        Ok(_) if !console.is_complete() => {
+            console.say("error: the result could not be printed completely");
+            ExitCode::FAILURE
+        }
         Ok(exit) => ExitCode::from(exit as u8),
         Err(Failure::Usage(message)) => {
             console.say(&format!("error: {message}"));

@@ -2,9 +2,12 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
-use agent_releases::answer::{Answer, Body, Request, Site, answer};
+use agent_releases::answer::{Answer, Body, Request, Site, answer, artifact, refuse};
 use agent_releases::compile::compile;
+use agent_releases::edge::gate;
+use agent_releases::store::Store;
 use clap::Args;
+use http::header::{ACCEPT_ENCODING, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// Show what the edge would answer to an address, and which rule and release it comes from.
@@ -38,10 +41,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     }
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
-    let built = compiled.snapshot();
+    let mut built = compiled.snapshot();
+    if headers.contains_key(ACCEPT_ENCODING) {
+        built.compress(None);
+    }
     let site =
         Site::new(&built.index, &built.files(), !arguments.no_store).map_err(|error| Failure::general(error.to_string()))?;
-    let answer = answer(&site, &Request::new(&arguments.method, target, &headers));
+    let answer = ask(arguments, &site, target, headers)?;
     console.result(&format!("{} {target}", arguments.method));
     show(&answer, console);
     console.result(&format!("why: {}", answer.why.rule));
@@ -52,6 +58,24 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         console.result(&format!("channel: {channel}"));
     }
     Ok(Exit::Fine)
+}
+
+/// Asks as a client would: through the edge's gate, then the site, then, for an artifact, the store.
+fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap) -> Result<Answer, Failure> {
+    headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+    let mut head = http::Request::new(()).into_parts().0;
+    head.method = arguments.method.clone();
+    head.uri = target.parse().map_err(|error| Failure::Usage(format!("`{target}` is no address: {error}")))?;
+    head.headers = headers;
+    if let Err(refusal) = gate(&head, &[]) {
+        return Ok(refuse(site, head.uri.path(), &refusal));
+    }
+    let request = Request::new(&head.method, target, &head.headers);
+    let answer = answer(site, &request);
+    let Body::Artifact(stored) = &answer.body else { return Ok(answer) };
+    let store = Store::open(&arguments.folders.artifacts).ok();
+    let size = store.and_then(|store| store.artifact(&stored.key).ok()).map(|(_, size)| size);
+    Ok(artifact(site, &request, stored, size).0)
 }
 
 /// The origin-form target of an address.
@@ -77,8 +101,7 @@ fn show(answer: &Answer, console: &Console) {
             console.result(&format!("\n({} encoded bytes)", bytes.len()));
         }
         Body::Bytes(bytes) => console.result(&format!("\n{}", String::from_utf8_lossy(bytes).trim_end())),
-        Body::Artifact(stored) => console.result(&format!("\n(the bytes of {})", stored.key)),
-        Body::Empty => {}
+        Body::Artifact(_) | Body::Empty => {}
     }
     console.result("");
 }

@@ -8,37 +8,35 @@ use http::{HeaderMap, Method, StatusCode, Version};
 /// Bytes of the longest target.
 const MAX_TARGET: usize = 2048;
 
-/// A refusal of the gate, and whether the connection can be used after it.
-pub(super) struct Closed(pub(super) Refusal);
-
-/// Checks a request's head; `hosts` are the names that it may be for.
-pub(super) fn check(head: &http::request::Parts, hosts: &[String]) -> Result<(), Closed> {
-    let malformed = || Err(Closed(Refusal::malformed()));
+/// Checks a request's head; `hosts` are the names that it may be for, any well-formed one when there are none. Behind a
+/// refusal, nothing on the connection can be trusted.
+pub fn check(head: &http::request::Parts, hosts: &[String]) -> Result<(), Refusal> {
+    let malformed = || Err(Refusal::malformed());
     if has_body(&head.headers) {
         // Its method would be refused anyway, and says more.
         let known = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::CONNECT);
-        return if known { malformed() } else { Err(Closed(Refusal::method())) };
+        return if known { malformed() } else { Err(Refusal::method()) };
     }
     let target = head.uri.path_and_query().map_or("", |target| target.as_str());
     if head.method == Method::CONNECT || !target.starts_with('/') || count(&head.headers, &AUTHORIZATION) > 1 {
         return malformed();
     }
     if target.len() > MAX_TARGET {
-        return Err(Closed(Refusal::gate(StatusCode::URI_TOO_LONG)));
+        return Err(Refusal::gate(StatusCode::URI_TOO_LONG));
     }
     let Ok(host) = host(head) else { return malformed() };
     if head.headers.contains_key(EXPECT) {
-        return Err(Closed(Refusal::gate(StatusCode::EXPECTATION_FAILED)));
+        return Err(Refusal::gate(StatusCode::EXPECTATION_FAILED));
     }
     let expected = hosts.is_empty() || host.is_some_and(|host| hosts.iter().any(|name| is_named(&host, name)));
-    if expected { Ok(()) } else { Err(Closed(Refusal::gate(StatusCode::MISDIRECTED_REQUEST))) }
+    if expected { Ok(()) } else { Err(Refusal::gate(StatusCode::MISDIRECTED_REQUEST)) }
 }
 
 fn count(headers: &HeaderMap, name: &http::HeaderName) -> usize {
     headers.get_all(name).iter().count()
 }
 
-/// Any Transfer-Encoding, or a Content-Length other than a single 0.
+/// Any Transfer-Encoding, or a Content-Length other than 0 (equal ones have been folded into one before this).
 fn has_body(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
@@ -55,6 +53,9 @@ fn host(head: &http::request::Parts) -> Result<Option<Authority>, ()> {
         _ => return Err(()),
     };
     let same = |absolute: &Authority| host.as_ref().is_some_and(|host| host.as_str().eq_ignore_ascii_case(absolute.as_str()));
+    if head.uri.scheme().is_some_and(|scheme| !["http", "https"].contains(&scheme.as_str())) {
+        return Err(());
+    }
     match head.uri.authority() {
         Some(absolute) if !same(absolute) => Err(()),
         _ => Ok(host),

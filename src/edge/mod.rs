@@ -11,9 +11,11 @@ mod gate;
 mod reload;
 mod serve;
 
+pub use gate::check as gate;
+
 use crate::answer::{Site, SiteError};
 use crate::store::Store;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +51,8 @@ pub enum Event<'a> {
     Reloaded(&'a Site),
     /// A new snapshot is not accepted; the last good one is kept.
     Refused(&'a SiteError),
+    /// The artifacts' folder can't be opened again; the one from before is kept.
+    StoreGone(&'a io::Error),
     /// No new connections; running answers are finished.
     Draining,
 }
@@ -83,7 +87,7 @@ pub enum EdgeError {
 /// What all connections share.
 struct Shared {
     site: ArcSwap<Site>,
-    store: Option<Store>,
+    store: ArcSwapOption<Store>,
     hosts: Vec<String>,
     idle_timeout: Duration,
 }
@@ -95,21 +99,17 @@ pub fn run(config: &Config, tell: impl FnMut(&Event<'_>)) -> Result<(), EdgeErro
         .as_deref()
         .map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source }))
         .transpose()?;
-    let site = Site::open(&config.site, store.is_some())?;
+    let (site, seen) = reload::first(&config.site, store.is_some())?;
     let shared = Arc::new(Shared {
         site: ArcSwap::from_pointee(site),
-        store,
+        store: ArcSwapOption::from_pointee(store),
         hosts: config.hosts.clone(),
         idle_timeout: config.idle_timeout,
     });
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let first = serve::listen(config.listen)?;
-    let address = first.local_addr()?;
-    let mut listeners = vec![first];
-    for _ in 1..cores {
-        listeners.push(serve::listen(address)?);
-    }
+    let listeners = serve::listen(config.listen, cores)?;
+    let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr)?;
     let (stop, stopped) = watch::channel(false);
     let workers: Vec<_> = listeners
         .into_iter()
@@ -118,7 +118,7 @@ pub fn run(config: &Config, tell: impl FnMut(&Event<'_>)) -> Result<(), EdgeErro
             std::thread::spawn(move || serve::worker(listener, &shared, stopped, drain))
         })
         .collect();
-    let result = control.block_on(reload::control(&config.site, &shared, address, tell));
+    let result = control.block_on(reload::control(config, &shared, address, seen, tell));
     // Workers that are gone already don't mind.
     let _ = stop.send(true);
     for worker in workers {

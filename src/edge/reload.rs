@@ -1,77 +1,165 @@
 //! The control thread: signals, and a new site as soon as there is one.
 
-use super::{Event, Shared};
-use crate::answer::Site;
+use super::{Config, Event, Shared};
+use crate::answer::{Site, SiteError};
+use crate::store::Store;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How often the folder is looked at. Notifications of the file system would miss network mounts and swapped links.
 const INTERVAL: Duration = Duration::from_millis(300);
+/// A refused snapshot is read again after so many looks, then twice as many, up to this.
+const MOST_LOOKS: u32 = 64;
+/// How often a first read that met a publish is tried again.
+const TRIES: u32 = 10;
 
 /// Which index the folder holds: another file or another time is another snapshot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Fingerprint(u64, u64, i64, i64, u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    seconds: i64,
+    nanoseconds: i64,
+    size: u64,
+}
+
+impl Fingerprint {
+    fn of(folder: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(folder.join(crate::snapshot::INDEX)).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            seconds: metadata.mtime(),
+            nanoseconds: metadata.mtime_nsec(),
+            size: metadata.size(),
+        })
+    }
+}
+
+/// Reads the first site, again if it was replaced meanwhile. The fingerprint is older than the site, so that nothing
+/// that comes after it is missed.
+pub(super) fn first(folder: &Path, local_store: bool) -> Result<(Site, Option<Fingerprint>), SiteError> {
+    let mut tries = 0;
+    loop {
+        let before = Fingerprint::of(folder);
+        match Site::open(folder, local_store) {
+            Ok(site) => return Ok((site, before)),
+            Err(error) if tries == TRIES || Fingerprint::of(folder) == before => return Err(error),
+            Err(_) => tries = tries.saturating_add(1),
+        }
+    }
+}
 
 /// Runs until a signal ends it.
 pub(super) async fn control(
-    folder: &Path,
+    config: &Config,
     shared: &Shared,
     address: SocketAddr,
+    mut seen: Option<Fingerprint>,
     mut tell: impl FnMut(&Event<'_>),
 ) -> io::Result<()> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut seen = fingerprint(folder);
-    let mut refused: Option<String> = None;
+    let mut refused = Refused::default();
+    // A site is read off this thread: a hanging disk must not keep a signal waiting.
+    let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
     if !shared.site.load().has_store() {
         tell(&Event::NoStore);
     }
     tell(&Event::Listening(address));
     loop {
         let asked = tokio::select! {
-            _ = hang_up.recv() => true,
-            () = tokio::time::sleep(INTERVAL) => false,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = hang_up.recv() => true,
+            read = finished(&mut reading) => {
+                reading = None;
+                take(read, shared, &mut refused, &mut tell);
+                false
+            }
+            () = tokio::time::sleep(INTERVAL) => false,
         };
-        let now = fingerprint(folder);
-        // A refused snapshot is tried again: it may have been read while it was being put in place.
-        if !asked && now == seen && refused.is_none() {
+        let now = Fingerprint::of(&config.site);
+        if reading.is_some() || !(asked || now != seen || refused.is_due()) {
             continue;
         }
+        if asked {
+            reopen_store(config, shared, &mut tell);
+            refused = Refused::default();
+        }
         seen = now;
-        refused = reload(folder, shared, refused.filter(|_| !asked), &mut tell);
+        let (folder, local_store) = (config.site.clone(), config.artifacts.is_some());
+        reading = Some(spawn_blocking(move || Site::open(&folder, local_store)));
     }
     tell(&Event::Draining);
     Ok(())
 }
 
-/// Takes the folder's site if it is whole, keeps the old one if not; says each thing once. Returns what was refused.
-fn reload(folder: &Path, shared: &Shared, refused: Option<String>, tell: &mut impl FnMut(&Event<'_>)) -> Option<String> {
-    match Site::open(folder, shared.store.is_some()) {
+/// The end of a read that is under way; never, when none is.
+async fn finished(reading: &mut Option<JoinHandle<Result<Site, SiteError>>>) -> Result<Site, SiteError> {
+    let Some(handle) = reading else { return std::future::pending().await };
+    handle.await.unwrap_or_else(|panic| {
+        let why = panic.to_string();
+        Err(SiteError::Inconsistent { path: crate::snapshot::INDEX.to_owned(), why })
+    })
+}
+
+/// Serves the site if it is whole, keeps the old one if not; says each thing once.
+fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused, tell: &mut impl FnMut(&Event<'_>)) {
+    match read {
         Ok(site) => {
-            if site.id() != shared.site.load().id() {
-                tell(&Event::Reloaded(&site));
-            }
+            *refused = Refused::default();
+            let changed = site.id() != shared.site.load().id();
             shared.site.store(site.into());
-            None
+            if changed {
+                tell(&Event::Reloaded(&shared.site.load()));
+            }
         }
         Err(error) => {
-            let message = error.to_string();
-            if refused.as_ref() != Some(&message) {
+            if refused.again(error.to_string()) {
                 tell(&Event::Refused(&error));
             }
-            Some(message)
         }
     }
 }
 
-fn fingerprint(folder: &Path) -> Option<Fingerprint> {
-    let metadata = std::fs::metadata(folder.join(crate::snapshot::INDEX)).ok()?;
-    Some(Fingerprint(metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.size()))
+/// The folder may have been replaced as a whole; a path says nothing of that.
+fn reopen_store(config: &Config, shared: &Shared, tell: &mut impl FnMut(&Event<'_>)) {
+    match config.artifacts.as_deref().map(Store::open) {
+        Some(Ok(store)) => shared.store.store(Some(store.into())),
+        Some(Err(error)) => tell(&Event::StoreGone(&error)),
+        None => {}
+    }
+}
+
+/// A snapshot that was not accepted. It may have been read while it was being put in place, so it is tried again, less
+/// and less often.
+#[derive(Default)]
+struct Refused {
+    why: Option<String>,
+    looks: u32,
+    wait: u32,
+}
+
+impl Refused {
+    /// Notes a refusal; whether it is news.
+    fn again(&mut self, why: String) -> bool {
+        let news = self.why.as_ref() != Some(&why);
+        self.wait = if news { 1 } else { self.wait.saturating_mul(2).min(MOST_LOOKS) };
+        self.looks = 0;
+        self.why = Some(why);
+        news
+    }
+
+    /// Whether it is time to try again.
+    fn is_due(&mut self) -> bool {
+        self.looks = self.looks.saturating_add(1);
+        self.why.is_some() && self.looks >= self.wait
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::body::{EdgeBody, FileBody};
 use super::{EdgeError, Shared, gate};
-use crate::answer::{Answer, Body, Request, Site, Stored, answer, artifact, refuse};
+use crate::answer::{Answer, Body, Refusal, Request, Site, Stored, answer, artifact, refuse};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Method, Response};
 use hyper::body::Incoming;
@@ -26,18 +26,31 @@ const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 const BACKLOG: i32 = 1024;
 
-/// A listener that shares its port with those of the other cores.
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, EdgeError> {
-    let bind = || -> io::Result<TcpListener> {
+/// A listener for each core, all on one port, which nobody else may have.
+pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, EdgeError> {
+    let bind = |address: SocketAddr, shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
+        socket.set_reuse_port(shared)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
+        Ok(socket)
     };
-    bind().map_err(|source| EdgeError::Listen { address, source })
+    let listen = || -> io::Result<Vec<TcpListener>> {
+        // Sharing a port also lets another edge share it; alone, the system says whether somebody has it.
+        if address.port() != 0 {
+            drop(bind(address, false)?);
+        }
+        let mut listeners: Vec<TcpListener> = Vec::with_capacity(cores);
+        for _ in 0..cores {
+            let address = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
+            let socket = bind(address, true)?;
+            socket.listen(BACKLOG)?;
+            listeners.push(socket.into());
+        }
+        Ok(listeners)
+    };
+    listen().map_err(|source| EdgeError::Listen { address, source })
 }
 
 /// One core's share of the connections, until told to stop; then running answers are finished.
@@ -72,7 +85,11 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(shared.idle_timeout).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    http.half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.idle_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS);
     let service = service_fn(|request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(respond(&shared, request).await) }
@@ -89,7 +106,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::
 async fn respond(shared: &Shared, request: hyper::Request<Incoming>) -> Response<EdgeBody> {
     let site = shared.site.load_full();
     let (head, _body) = request.into_parts();
-    if let Err(gate::Closed(refusal)) = gate::check(&head, &shared.hosts) {
+    if let Err(refusal) = gate::check(&head, &shared.hosts) {
         let mut response = plain(refuse(&site, head.uri.path(), &refusal));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         if head.method == Method::HEAD {
@@ -131,7 +148,7 @@ fn with_body(status: http::StatusCode, headers: http::HeaderMap, body: EdgeBody)
 
 /// Looks at the artifact's file, and sends what of it was asked for.
 async fn streamed(shared: &Shared, site: &Arc<Site>, request: &Request<'_>, stored: Arc<Stored>) -> Response<EdgeBody> {
-    let file = open(shared, &stored);
+    let Ok(file) = open(shared, &stored) else { return plain(refuse(site, request.path, &Refusal::internal())) };
     let size = file.as_ref().map(|(_, size)| *size);
     let (answer, range): (Answer, Range<u64>) = artifact(site, request, &stored, size);
     match file {
@@ -142,7 +159,22 @@ async fn streamed(shared: &Shared, site: &Arc<Site>, request: &Request<'_>, stor
     }
 }
 
-/// Opening is a few microseconds of a local disk; a slow one holds up its own core only.
-fn open(shared: &Shared, stored: &Stored) -> Option<(File, u64)> {
-    shared.store.as_ref()?.artifact(&stored.key).ok()
+/// The artifact's file; `None` when there is none that may be sent. Any other trouble, such as no descriptors left, is
+/// the edge's own. Opening is a few microseconds of a local disk; a slow one holds up its own core only.
+fn open(shared: &Shared, stored: &Stored) -> io::Result<Option<(File, u64)>> {
+    let store = shared.store.load();
+    let Some(store) = store.as_deref() else { return Ok(None) };
+    match store.artifact(&stored.key) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nothing there, not a file, or a link that leads out of the folder.
+fn is_absence(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_none()
+        || [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP, Errno::XDEV, Errno::NXIO].map(Some).contains(&errno)
 }

@@ -1,9 +1,8 @@
 //! Reads a snapshot back from its folder: whole and verified, or not at all.
 
-#![allow(clippy::disallowed_methods, reason = "this is where snapshots are read")]
-
 use super::index::{Index, Row};
 use super::{Form, INDEX};
+use crate::files::read_regular;
 use crate::words::Sha256;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -44,7 +43,7 @@ pub fn read_index(folder: &Path) -> Result<Index, Damage> {
     let path = folder.join(INDEX);
     let shown = path.display().to_string();
     let wrong = |why: String| Damage::Wrong { path: shown.clone(), why };
-    let bytes = match std::fs::read(&path) {
+    let bytes = match read_regular(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Damage::Missing { path: shown }),
         Err(source) => return Err(Damage::Unreadable { path: shown, source }),
@@ -93,7 +92,7 @@ pub fn is_intact(folder: &Path, row: &Row) -> bool {
 
 fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| Damage::Unreadable { path: shown.clone(), source })?;
+    let bytes = read_regular(path).map_err(|source| Damage::Unreadable { path: shown.clone(), source })?;
     if bytes.len() as u64 != form.size {
         return Err(Damage::Wrong { path: shown, why: format!("{} bytes instead of {}", bytes.len(), form.size) });
     }

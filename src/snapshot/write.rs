@@ -15,8 +15,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The folder of compiled answers for other engines, which the index does not list.
-const EXPORTS: &str = "exports";
 /// Where a mount point's new and old entries wait while they are renamed one by one; left behind only by a kill.
 const COMING: &str = ".agent-releases-new";
 const GOING: &str = ".agent-releases-old";
@@ -69,7 +67,7 @@ impl Previous {
         let expected: BTreeMap<String, u64> = index.paths().collect();
         let foreign: Vec<Problem> = found
             .keys()
-            .filter(|path| !expected.contains_key(*path) && *path != INDEX && !path.starts_with(&format!("{EXPORTS}/")))
+            .filter(|path| !expected.contains_key(*path) && *path != INDEX)
             .map(|path| {
                 Problem::of_file(folder.join(path).display(), "does not belong to the snapshot; move it away, it would be lost")
             })
@@ -116,9 +114,7 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
 
 /// Replaces the folder's content with the snapshot. Nothing is touched when nothing would change.
 pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<Written, Problem> {
-    let cannot = |doing: &str, error: io::Error| {
-        Problem::of_file(folder.display(), format!("cannot {doing}: {error}"))
-    };
+    let cannot = |doing: &str, error: io::Error| Problem::of_file(folder.display(), format!("cannot {doing}: {error}"));
     if let Some(previous) = previous {
         built.index.generation = previous.index.generation;
         built.index.kept = kept(&built.index, previous);
@@ -131,21 +127,47 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     let target = fs::canonicalize(&absolute).unwrap_or(absolute);
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|error| cannot("make the folder", error))?;
+    remove_stale(parent, &target);
     let staging = tempfile::Builder::new()
-        .prefix(".agent-releases-")
+        .prefix(&staging_prefix(&target))
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
         .tempdir_in(parent)
         .map_err(|error| cannot("write beside the folder", error))?;
     stage(staging.path(), &built, previous).map_err(|error| cannot("write the site", error))?;
+    keep_permissions(&target, staging.path()).map_err(|error| cannot("keep the folders' permissions", error))?;
     let stepwise = swap(staging.path(), &target).map_err(|error| cannot("put the new site in place", error))?;
     Ok(Written { stepwise, ..report })
+}
+
+/// What a tree beside its place is called until it is exchanged.
+fn staging_prefix(target: &Path) -> String {
+    format!(".agent-releases-{}-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes what a killed build left behind. Whoever writes holds the lock, so none of these is somebody's.
+fn remove_stale(parent: &Path, target: &Path) {
+    let prefix = staging_prefix(target);
+    for entry in fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Folders that somebody closed to others stay closed.
+fn keep_permissions(target: &Path, staging: &Path) -> io::Result<()> {
+    ["", "public", "private"].iter().try_for_each(|name| match fs::metadata(target.join(name)) {
+        Ok(metadata) if staging.join(name).exists() => fs::set_permissions(staging.join(name), metadata.permissions()),
+        _ => Ok(()),
+    })
 }
 
 /// The tiles of the snapshot before, for one more generation, as far as they are intact. The same snapshot again keeps
 /// what it kept.
 fn kept(index: &Index, previous: &Previous) -> Vec<Row> {
     // A history that moved from public to private leaves nothing behind where it was.
-    let has_index = |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
+    let has_index =
+        |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
     let is_old_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
     let rows = if index.id == previous.index.id { &previous.index.kept } else { &previous.index.files };
     rows.iter().filter(|row| is_old_tile(row) && previous.is_intact(row)).cloned().collect()
@@ -166,17 +188,21 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
         built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
     // The row as the previous snapshot holds it, intact and with the same bytes.
-    let same = |row: &Row| previous.filter(|old| old.is_intact(row) && old.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256));
+    let same = |row: &Row| {
+        previous.filter(|old| old.is_intact(row) && old.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256))
+    };
     built.index.files.par_iter().zip(&built.bytes).try_for_each(|(row, bytes)| {
         let old = same(row);
         match old {
             Some(old) => old.hand_over(&row.path, staging)?,
             None => create(&staging.join(&row.path), bytes)?,
         }
-        row.encodings.keys().map(|encoding| row.form_path(*encoding)).try_for_each(|path| match (built.compressed.get(&path), old) {
-            (Some(bytes), _) => create(&staging.join(&path), bytes),
-            (None, Some(old)) => old.hand_over(&path, staging),
-            (None, None) => Err(io::Error::other(format!("{path}: was neither made nor kept"))),
+        row.encodings.keys().map(|encoding| row.form_path(*encoding)).try_for_each(|path| {
+            match (built.compressed.get(&path), old) {
+                (Some(bytes), _) => create(&staging.join(&path), bytes),
+                (None, Some(old)) => old.hand_over(&path, staging),
+                (None, None) => Err(io::Error::other(format!("{path}: was neither made nor kept"))),
+            }
         })
     })?;
     for row in &built.index.kept {

@@ -5,6 +5,9 @@ use crate::problem::{Problem, SourceFile, Span};
 use crate::words::{Expected, Word};
 use std::sync::Arc;
 
+/// So many unknown keys of a table are told one by one.
+const MAX_UNKNOWN: usize = 20;
+
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At<T> {
@@ -100,12 +103,17 @@ impl<'a> Reader<'a> {
 
     /// Closes a table: every field that nobody asked for is a problem, with the nearest known name.
     pub fn close(&mut self, table: Table<'_>) {
-        for (key, _) in table.entries.iter().filter(|(key, _)| !table.known.contains(&key.text.as_str())) {
-            let mut known = table.known.clone();
-            known.sort_unstable();
-            known.dedup();
+        let unknown: Vec<&Key> =
+            table.entries.iter().map(|(key, _)| key).filter(|key| !table.known.contains(&key.text.as_str())).collect();
+        let mut known = table.known.clone();
+        known.sort_unstable();
+        known.dedup();
+        for key in unknown.iter().take(MAX_UNKNOWN) {
             let path = table.path_of(&crate::problem::shown(&key.text));
             self.problem(&key.span, format!("{path}: unknown key{}", suggestion(&key.text, &known)));
+        }
+        if let Some(key) = unknown.get(MAX_UNKNOWN) {
+            self.problem(&key.span, format!("{} more unknown keys", unknown.len() - MAX_UNKNOWN));
         }
     }
 

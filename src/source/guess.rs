@@ -2,6 +2,10 @@
 
 use crate::words::Platform;
 
+/// Endings of what is published beside installers: signatures, checksums, bills of materials.
+const BESIDE: [&str; 14] =
+    [".sig", ".asc", ".minisig", ".pem", ".crt", ".sha1", ".sha256", ".sha512", ".md5", ".sum", ".txt", ".md", ".json", ".xml"];
+
 /// The platform that a file name speaks of; the error, read after the name, says what is missing.
 pub fn guess(name: &str) -> Result<Platform, &'static str> {
     let lower = name.to_ascii_lowercase().replace("x86_64", "x86-64");
@@ -13,8 +17,12 @@ pub fn guess(name: &str) -> Result<Platform, &'static str> {
     let linux = ends(&[".deb", ".rpm", ".appimage"]) || has(&["linux"]);
     let arm = has(&["arm64", "aarch64"]);
     let intel = has(&["amd64", "x64", "intel"]) || lower.contains("x86-64");
+    let is_32_bit = has(&["386", "i386", "i486", "i586", "i686", "ia32", "armv6", "armv7", "armhf"])
+        || lower.replace("x86-64", "").split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "x86");
     match (windows, macos, linux) {
-        _ if has(&["386", "i386", "i686"]) => Err("there is no platform of 32 bits"),
+        _ if ends(&BESIDE) => Err("its name is that of something beside an installer, which --attach is for"),
+        _ if is_32_bit => Err("there is no platform of 32 bits"),
+        (true, false, false) if has(&["arm"]) => Err("there is no Windows platform for arm"),
         (true, false, false) if arm => Err("there is no Windows platform for arm64"),
         (true, false, false) => Ok(Platform::WindowsX86_64),
         (false, true, false) if arm != intel => Ok(if arm { Platform::MacosArm64 } else { Platform::MacosX86_64 }),

@@ -4,13 +4,12 @@
 
 use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
+use crate::files::open_regular;
 use crate::problem::{Problem, SourceFile, escaped};
 use crate::words::{Version, Word};
 use rayon::prelude::*;
-use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
             return None;
         }
     };
-    let names = list(folder, problems)?;
+    let names = list(&root, folder, problems)?;
     let (catalog, stems): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| name == CATALOG);
     if stems.len() > MAX_RELEASES {
         problems
@@ -74,7 +73,7 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
         .into_par_iter()
         .map(|(name, link)| {
             let mut problems = Vec::new();
-            let stem = name.trim_end_matches(".yaml").to_owned();
+            let stem = stem_of(&name).to_owned();
             let manifest =
                 read_file(&root, folder, &name, link, &mut problems).and_then(|file| manifest::read(&file, &stem, &mut problems));
             (stem, manifest, problems)
@@ -93,7 +92,7 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
 }
 
 /// The names of the source files, sorted, and whether each is a link. Other files are none of our business, near misses are.
-fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)>> {
+fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)>> {
     let mut names = Vec::new();
     let mut notes = Vec::new();
     for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
@@ -128,11 +127,11 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
                 shown,
                 format!("notes for a release that is not there; its manifest would be {stem}.yaml"),
             ));
-        } else if let Err(message) = read_source(&path) {
+        } else if let Err(message) = stays_inside(root, &path).and_then(|()| read_source(&path)) {
             problems.push(Problem::of_file(shown, message));
         }
     }
-    names.retain(|(name, _)| match Version::parse(name.trim_end_matches(".yaml")) {
+    names.retain(|(name, _)| match Version::parse(stem_of(name)) {
         Err(expected) if name != CATALOG => {
             let path = escaped(&folder.join(name).display().to_string());
             problems.push(Problem::of_file(path, format!("a release's file is named by its version: expected {expected}")));
@@ -146,19 +145,9 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)
 fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {
     let path = folder.join(name);
     let shown = escaped(&path.display().to_string());
-    // Following a link out of the folder would compile what nobody reviewed.
-    if is_link {
-        match path.canonicalize() {
-            Ok(real) if real.starts_with(root) => {}
-            Ok(_) => {
-                problems.push(Problem::of_file(shown, "is a link that leaves the folder"));
-                return None;
-            }
-            Err(error) => {
-                problems.push(Problem::of_file(shown, format!("cannot be read: {error}")));
-                return None;
-            }
-        }
+    if is_link && let Err(message) = stays_inside(root, &path) {
+        problems.push(Problem::of_file(shown, message));
+        return None;
     }
     match read_source(&path) {
         Ok(text) => Some(Arc::new(SourceFile { path: shown, text })),
@@ -169,14 +158,24 @@ fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &m
     }
 }
 
+/// Following a link out of the folder would compile what nobody reviewed.
+fn stays_inside(root: &Path, path: &Path) -> Result<(), String> {
+    match path.canonicalize() {
+        Ok(real) if real.starts_with(root) => Ok(()),
+        Ok(_) => Err("is a link that leaves the folder".to_owned()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
+/// A manifest's name without its ending.
+pub(super) fn stem_of(name: &str) -> &str {
+    name.strip_suffix(".yaml").unwrap_or(name)
+}
+
 /// A regular file of at most 1 MiB of UTF-8, without its byte order mark. Never waits for a pipe or a device.
 pub fn read_source(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = std::fs::File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
+    let (file, _) = open_regular(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_MANIFEST {

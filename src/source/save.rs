@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where sources are written")]
 
 use super::edit::scalar;
-use super::load::{CATALOG, Sources};
+use super::load::{CATALOG, MAX_MANIFEST, Sources, stem_of};
 use super::{catalog_file, manifest};
 use crate::problem::{Problem, SourceFile, escaped};
 use crate::words::{Channel, FileName, Guid, HttpsUrl, Platform, Sha256, Timestamp, Version};
@@ -11,6 +11,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+
+/// What a file is called until it is renamed into place.
+const TEMPORARY: &str = ".agent-releases-";
 
 /// A manifest that is about to be written.
 #[derive(Debug)]
@@ -112,12 +115,15 @@ impl NewFile {
 pub fn reread(sources: &mut Sources, name: &str, text: &str) -> Result<(), Vec<Problem>> {
     let path = escaped(&sources.folder.join(name).display().to_string());
     let file = Arc::new(SourceFile { path, text: text.to_owned() });
+    if text.len() as u64 > MAX_MANIFEST {
+        return Err(Problem::of_file(&file.path, "would be larger than 1 MiB").into());
+    }
     let mut problems = Vec::new();
     if name == CATALOG {
         sources.catalog = catalog_file::read(&file, &mut problems);
         return if problems.is_empty() { Ok(()) } else { Err(problems) };
     }
-    let stem = name.trim_end_matches(".yaml");
+    let stem = stem_of(name);
     let Some(manifest) = manifest::read(&file, stem, &mut problems) else { return Err(problems) };
     match sources.manifests.iter_mut().find(|other| other.version.value.as_str() == stem) {
         Some(place) => *place = manifest,
@@ -133,8 +139,10 @@ pub fn write_source(path: &Path, text: &str) -> Result<(), Problem> {
     let folder = target.parent().unwrap_or(Path::new("."));
     let put = || -> io::Result<()> {
         let mode = fs::metadata(&target).map(|metadata| metadata.permissions()).ok();
-        let mut file =
-            tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)).tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .tempfile_in(folder)?;
         file.write_all(text.as_bytes())?;
         mode.map_or(Ok(()), |mode| file.as_file().set_permissions(mode))?;
         file.as_file().sync_all()?;

@@ -690,7 +690,8 @@ fn example_release(catalog: &Catalog) -> Value {
     // The oldest one, so that the document does not change with every release.
     let stable = catalog.channels().iter().position(|channel| channel.name.as_str() == Channel::STABLE);
     let oldest = stable.and_then(|stable| {
-        let release = catalog.releases().iter().find(|release| release.state == State::Published && release.channels.contains(&stable))?;
+        let release =
+            catalog.releases().iter().find(|release| release.state == State::Published && release.channels.contains(&stable))?;
         serde_json::to_value(super::v2::agent_release(catalog, release, stable)).ok()
     });
     oldest.unwrap_or_else(invented_release)

@@ -1,8 +1,8 @@
 //! `private/site.json`: what the edge needs besides the documents and the redirect map to know every answer.
 
 use super::json;
-use crate::catalog::Catalog;
-use crate::site_table::{ChannelEntry, ReleaseEntry, SiteTable};
+use crate::catalog::{self, Catalog};
+use crate::site_table::{ChannelEntry, ReleaseEntry, SiteTable, State};
 use crate::snapshot::{SITE, Snapshot};
 
 /// Adds the table.
@@ -23,7 +23,11 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
                 version: release.version.as_str().into(),
                 channels: release.channels.clone(),
                 default_channel: catalog.default_channel(release),
-                state: release.state.as_str().into(),
+                state: match release.state {
+                    catalog::State::Published => State::Published,
+                    catalog::State::Yanked(_) => State::Yanked,
+                    catalog::State::Recalled(_) => State::Recalled,
+                },
                 reason: release.state.reason().map(|reason| reason.as_str().into()),
                 published_at: release.published_at.as_ref().map(|time| time.as_str().into()),
             })

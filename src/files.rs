@@ -1,0 +1,35 @@
+//! Opening files that others put there: never waits for a pipe or a device, and a lock that keeps two writers apart.
+
+#![allow(clippy::disallowed_methods, reason = "this is where files are opened")]
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens a regular file; anything else is an error at once.
+pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Reads a regular file.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let (mut file, metadata) = open_regular(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Waits until no other writer holds this folder, and holds it until dropped. The lock is on the folder itself, so it
+/// leaves nothing behind; where folders can't be locked, there is none.
+pub fn lock(folder: &Path) -> io::Result<File> {
+    let file = File::open(folder)?;
+    let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
+    Ok(file)
+}
