@@ -86,9 +86,9 @@ fn odd_files_are_refused_without_waiting() {
     let fifo = odd(&|path| {
         rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
     });
-    assert_eq!(fifo, "exit 1\nreleases/1.8.3.yaml: is not a regular file\n1 problem; nothing was written\n");
+    assert_eq!(fifo, "exit 1\nreleases/1.8.3.yaml: cannot be read: it is not a regular file\n1 problem; nothing was written\n");
     let directory = odd(&|path| fs::create_dir(path).expect("a folder"));
-    assert_eq!(directory, "exit 1\nreleases/1.8.3.yaml: is not a regular file\n1 problem; nothing was written\n");
+    assert_eq!(directory, "exit 1\nreleases/1.8.3.yaml: cannot be read: it is a folder\n1 problem; nothing was written\n");
     let device = odd(&|path| symlink("/dev/zero", path).expect("a link"));
     assert_eq!(device, "exit 1\nreleases/1.8.3.yaml: is a link that leaves the folder\n1 problem; nothing was written\n");
     let outside = odd(&|path| symlink(data().join("bad/_base/1.8.3.yaml"), path).expect("a link"));

@@ -31,11 +31,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
     let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);
-    if options.previous == Baseline::Out && !options.out.join(INDEX).exists() {
-        console.say(&format!("{}: no snapshot there yet, so there is nothing published to compare with", options.out.display()));
-    }
+    let first = options.previous == Baseline::Out && !options.out.join(INDEX).exists();
     let (id, written) = compiled.write(&options)?;
     let out = &options.out;
+    if first {
+        console.say(&format!("{}: the first snapshot there, so nothing published was compared with", out.display()));
+    }
     if written.stepwise {
         console.say(&format!(
             "{}: could not be exchanged in one step, so its parts were renamed one after the other",
