@@ -138,10 +138,6 @@ pub struct Thoroughness {
 
 /// Checks the artifacts that are there against the catalog; returns how many were.
 pub fn check(catalog: &Catalog, folder: &Path, how: Thoroughness, problems: &mut Vec<Problem>) -> usize {
-    let mut wanted: BTreeMap<&StorageKey, (&Release, &Artifact)> = BTreeMap::new();
-    for release in catalog.releases() {
-        wanted.extend(release.artifacts.iter().chain(&release.attachments).map(|artifact| (&artifact.key, (release, artifact))));
-    }
     let store = match Store::open(folder) {
         Ok(store) => store,
         // Artifacts may live in a bucket only.
@@ -151,6 +147,10 @@ pub fn check(catalog: &Catalog, folder: &Path, how: Thoroughness, problems: &mut
             return 0;
         }
     };
+    let mut wanted: BTreeMap<&StorageKey, (&Release, &Artifact)> = BTreeMap::new();
+    for release in catalog.releases() {
+        wanted.extend(release.artifacts.iter().chain(&release.attachments).map(|artifact| (&artifact.key, (release, artifact))));
+    }
     let cache = Cache::read(folder);
     let checked: Vec<_> = wanted
         .into_par_iter()

@@ -6,6 +6,7 @@ use crate::source::{AccessPolicy, At, CatalogFile, Export, Manifest, Page, Sourc
 use crate::words::{
     Channel, ContentType, FileName, Guid, HttpsUrl, KeyParts, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word,
 };
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// A checked collection of releases. Drafts have been checked with the rest and left out.
@@ -250,31 +251,38 @@ fn channels_are_declared(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
 /// Artifacts share a storage key when they are the same file in every respect, and not otherwise; and no key is a
 /// folder of another, or another's twin on a system that ignores letter case.
 fn a_key_holds_one_file(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
-    let mut seen: BTreeMap<String, &File<'_>> = BTreeMap::new();
-    for file in &draft.files {
-        let key = &file.artifact.key;
-        let Some(other) = seen.insert(key.as_str().to_ascii_lowercase(), file) else { continue };
-        let same = |a: &Artifact, b: &Artifact| {
-            (&a.key, &a.filename, &a.content_type, a.size_bytes, a.sha256)
-                == (&b.key, &b.filename, &b.content_type, b.size_bytes, b.sha256)
-        };
+    let mut keys: Vec<(String, &File<'_>)> =
+        draft.files.par_iter().map(|file| (file.artifact.key.as_str().to_ascii_lowercase(), file)).collect();
+    // Stable, so that the earlier file of two is the one that has the key.
+    keys.par_sort_by(|(a, _), (b, _)| a.cmp(b));
+    let same = |a: &Artifact, b: &Artifact| {
+        (&a.key, &a.filename, &a.content_type, a.size_bytes, a.sha256)
+            == (&b.key, &b.filename, &b.content_type, b.size_bytes, b.sha256)
+    };
+    for ((_, other), (_, file)) in keys.iter().zip(keys.iter().skip(1)).filter(|((a, _), (b, _))| a == b) {
         if !same(&file.artifact, &other.artifact) {
             let message = format!(
-                "{}: its storage key `{key}` is also that of {}, and they are not the same file",
+                "{}: its storage key `{}` is also that of {}, and they are not the same file",
                 file.name(),
+                file.artifact.key,
                 other.full_name()
             );
             problems.push(Problem::at(&file.manifest.file, file.span, message));
         }
     }
-    for (key, file) in &seen {
-        let folders = key.match_indices('/').filter_map(|(at, _)| key.get(..at));
-        if let Some(other) = folders.filter_map(|folder| seen.get(folder)).next() {
-            let message =
-                format!("{}: its storage key `{}` lies inside that of {}", file.name(), file.artifact.key, other.full_name());
-            problems.push(Problem::at(&file.manifest.file, file.span, message));
-        }
-    }
+    let nested = keys.par_iter().filter_map(|(key, file)| {
+        let mut folders = key.match_indices('/').filter_map(|(at, _)| key.get(..at));
+        let other = folders.find_map(|folder| keys.binary_search_by(|(key, _)| key.as_str().cmp(folder)).ok())?;
+        let message = format!(
+            "{}: its storage key `{}` lies inside that of {}",
+            file.name(),
+            file.artifact.key,
+            keys.get(other)?.1.full_name()
+        );
+        Some(Problem::at(&file.manifest.file, file.span, message))
+    });
+    let nested: Vec<Problem> = nested.collect();
+    problems.extend(nested);
 }
 
 /// Equal hashes have equal sizes; equal hashes under different names deserve a look.

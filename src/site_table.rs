@@ -37,7 +37,7 @@ pub struct ChannelEntry<'a> {
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// The version that answers for it; `None` when nothing in it is offered.
-    pub head: Option<Cow<'a, str>>,
+    pub head: Option<&'a str>,
 }
 
 /// A release.
@@ -55,5 +55,5 @@ pub struct ReleaseEntry<'a> {
     /// Why it is not offered.
     pub reason: Option<Cow<'a, str>>,
     /// When it was published.
-    pub published_at: Option<Cow<'a, str>>,
+    pub published_at: Option<&'a str>,
 }

@@ -6,12 +6,15 @@ use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
 use crate::snapshot::is_tile;
 use crate::words::{Platform, Word};
+use std::fmt::Arguments;
 
 /// Every question that has an answer of its own, in no order: each document, view, list, and download.
 pub fn questions(site: &Site) -> Vec<String> {
     let mut all: Vec<String> = documents(site).map(|(path, _)| path.to_owned()).collect();
     all.extend(site.channels().iter().flat_map(of_channel));
-    all.extend(site.releases().iter().flat_map(|release| of_release(site, release)));
+    for release in site.releases() {
+        of_release(site, release, |question| all.push(question.to_string()));
+    }
     all
 }
 
@@ -30,11 +33,13 @@ pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
     count = count.saturating_add(channels.len());
     asked.extend(channels);
     for release in site.releases() {
-        let questions = of_release(site, release);
-        count = count.saturating_add(questions.len());
-        if !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release) {
-            asked.extend(questions);
-        }
+        let differs = !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release);
+        of_release(site, release, |question| {
+            count = count.saturating_add(1);
+            if differs {
+                asked.push(question.to_string());
+            }
+        });
     }
     (count, asked)
 }
@@ -58,21 +63,22 @@ fn of_channel(channel: &Channel) -> Vec<String> {
     all
 }
 
-fn of_release(site: &Site, release: &Release) -> Vec<String> {
+/// Hands over the questions about one release, without making text of those that are only counted.
+fn of_release(site: &Site, release: &Release, mut take: impl FnMut(Arguments<'_>)) {
     let version = &release.version;
-    let mut all = vec![format!("/v2/agent-releases/{version}")];
-    let views = site.channels().iter().zip(&release.views).filter(|(_, view)| view.is_some());
-    all.extend(views.map(|(channel, _)| format!("/v2/agent-releases/{version}?channel={}", channel.name)));
+    take(format_args!("/v2/agent-releases/{version}"));
+    for (channel, _) in site.channels().iter().zip(&release.views).filter(|(_, view)| view.is_some()) {
+        take(format_args!("/v2/agent-releases/{version}?channel={}", channel.name));
+    }
     for target in &release.targets {
         let platform = target.platform.as_deref().and_then(|id| Platform::parse(id).ok());
         if let Some(query) = platform.and_then(Platform::query) {
-            all.push(format!("/v2/agent-releases/{version}/download?{query}"));
+            take(format_args!("/v2/agent-releases/{version}/download?{query}"));
         }
         let folder = platform.map_or("files", Platform::folder);
-        all.push(format!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));
+        take(format_args!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));
         if let Some(location) = target.location.to_str().ok().filter(|location| location.starts_with(LOCAL_BASE)) {
-            all.push(location.to_owned());
+            take(format_args!("{location}"));
         }
     }
-    all
 }

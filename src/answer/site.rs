@@ -368,7 +368,7 @@ impl Site {
         }
         let reason = entry.reason.as_deref().unwrap_or_default();
         let published_at =
-            entry.published_at.as_deref().map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
+            entry.published_at.map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
         self.by_version.insert(version.as_str().into(), self.releases.len());
         self.releases.push(Release {
             published_at,
@@ -392,7 +392,6 @@ impl Site {
         for (index, entry) in table.channels.iter().enumerate() {
             let head = entry
                 .head
-                .as_deref()
                 .map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there")))
                 .transpose()?;
             let offered = self
@@ -422,7 +421,7 @@ impl Site {
     fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
         let release = *self.by_version.get(&*row.version)?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
-        let checksum = row.sha256.as_deref().map(HeaderValue::try_from).transpose().ok()?;
+        let checksum = row.sha256.map(HeaderValue::try_from).transpose().ok()?;
         let (recalled, version) =
             self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
         if local {
@@ -434,7 +433,7 @@ impl Site {
             }
         }
         let target = Target {
-            platform: row.platform.as_deref().map(Into::into),
+            platform: row.platform.map(Into::into),
             filename: row.filename.as_ref().into(),
             location: HeaderValue::try_from(row.location.as_ref()).ok()?,
             disposition,
@@ -451,13 +450,13 @@ impl Site {
         disposition: &HeaderValue,
         recalled: Option<(Box<str>, Box<str>)>,
     ) -> Option<Stored> {
-        let named_by_hash = row.sha256.as_deref().is_some_and(|sha256| row.key.contains(sha256));
+        let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
         let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
         let mut headers = self.template(policy, self.v2_access);
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(row.content_type.as_ref()).ok()?);
         headers.insert(http::header::CONTENT_DISPOSITION, disposition.clone());
         headers.insert(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        if let Some(sha256) = row.sha256.as_deref() {
+        if let Some(sha256) = row.sha256 {
             let digest = Sha256::parse(sha256).ok()?;
             let encoded = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
             insert(&mut headers, "X-Checksum-SHA256", sha256);

@@ -18,7 +18,7 @@ pub struct Row<'a> {
     #[serde(borrow)]
     pub version: Cow<'a, str>,
     /// The platform's id; `None` for an attachment.
-    pub platform: Option<Cow<'a, str>>,
+    pub platform: Option<&'a str>,
     /// The name to save it under.
     pub filename: Cow<'a, str>,
     /// The media type.
@@ -26,7 +26,7 @@ pub struct Row<'a> {
     /// Bytes.
     pub size_bytes: Option<u64>,
     /// 64 hex digits.
-    pub sha256: Option<Cow<'a, str>>,
+    pub sha256: Option<&'a str>,
     /// Where it lies below the storage's base.
     pub key: Cow<'a, str>,
     /// Where a download is sent.

@@ -4,10 +4,11 @@ use super::json;
 use crate::catalog::{self, Catalog};
 use crate::site_table::{ChannelEntry, ReleaseEntry, SiteTable, State};
 use crate::snapshot::{SITE, Snapshot};
+use crate::words::Timestamp;
 
 /// Adds the table.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
-    let version_at = |index: usize| catalog.releases().get(index).map(|release| release.version.as_str().into());
+    let version_at = |index: usize| catalog.releases().get(index).map(|release| release.version.as_str());
     let table = SiteTable {
         product: catalog.product().into(),
         v2_access: catalog.v2_access(),
@@ -29,7 +30,7 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
                     catalog::State::Recalled(_) => State::Recalled,
                 },
                 reason: release.state.reason().map(|reason| reason.as_str().into()),
-                published_at: release.published_at.as_ref().map(|time| time.as_str().into()),
+                published_at: release.published_at.as_ref().map(Timestamp::as_str),
             })
             .collect(),
     };
