@@ -5,7 +5,7 @@ use crate::catalog::{self, Catalog};
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
 use crate::snapshot::{Built, Damage, Previous, Written, read_index, write};
-use crate::source::{self, Sources};
+use crate::source;
 use crate::views;
 use std::path::{Path, PathBuf};
 
@@ -50,22 +50,13 @@ pub struct Compiled {
 /// Compiles the sources of a folder; every problem at once, or none but warnings.
 pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     let mut problems = Vec::new();
-    let sources = source::load(&options.releases, &mut problems);
-    compile_sources(options, sources, problems)
-}
-
-/// Compiles sources that are in memory already, with the problems that reading them found.
-pub fn compile_sources(
-    options: &Options,
-    sources: Option<Sources>,
-    mut problems: Vec<Problem>,
-) -> Result<Compiled, Vec<Problem>> {
+    let (sources, published) = rayon::join(|| source::load(&options.releases, &mut problems), || baseline(options));
     let mut checked = None;
     if let Some(sources) = &sources
         && let Some(catalog) = catalog::check(sources, &mut problems)
     {
         let artifacts = artifacts::check(&catalog, &options.artifacts, options.thoroughness, &mut problems);
-        match baseline(options) {
+        match published {
             Ok(ledgers) => ledgers.iter().for_each(|published| published.check(&catalog, sources, &mut problems)),
             Err(problem) => problems.push(problem),
         }

@@ -136,7 +136,6 @@ impl Published {
         let row = index.row(LEDGER).ok_or_else(|| wrong("the index has no row for it"))?;
         let bytes = snapshot::read_files(folder, std::iter::once(row))?.remove(LEDGER).unwrap_or_default();
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| wrong("not UTF-8"))?;
-        serde_json::from_str::<ReadLedger<'_>>(&text).map_err(|error| wrong(&error.to_string()))?;
         Ok(Self { text })
     }
 
@@ -146,13 +145,16 @@ impl Published {
         versions.iter().filter_map(|row| named(row)).map(str::to_owned).collect()
     }
 
-    fn parsed(&self) -> Option<ReadLedger<'_>> {
-        serde_json::from_str(&self.text).ok()
+    fn parsed(&self) -> serde_json::Result<ReadLedger<'_>> {
+        serde_json::from_str(&self.text)
     }
 
     /// Refuses a catalog that changes or drops what was published, or steps a head down without a reason.
     pub fn check(&self, catalog: &Catalog, sources: &Sources, problems: &mut Vec<Problem>) {
-        let Some(published) = self.parsed() else { return };
+        let published = match self.parsed() {
+            Ok(published) => published,
+            Err(error) => return problems.push(unreadable(&error)),
+        };
         // Rows that are equal as text need no second look: with a long history that is nearly all of them.
         let now: Vec<(&Release, String)> = catalog
             .releases()
@@ -164,15 +166,18 @@ impl Published {
         for row in published.versions.iter().filter(|row| !same(row)) {
             match serde_json::from_str::<ReadFrozen>(row.get()) {
                 Ok(before) => check_release(&before, catalog, sources, problems),
-                Err(error) => {
-                    problems.push(Problem::general(format!("the ledger of what is published cannot be read: {error}")).refusal())
-                }
+                Err(error) => problems.push(unreadable(&error)),
             }
         }
         for (name, before) in &published.channels {
             check_head(name, before, catalog, sources, problems);
         }
     }
+}
+
+/// A ledger that says nothing permits nothing.
+fn unreadable(error: &serde_json::Error) -> Problem {
+    Problem::general(format!("the ledger of what is published cannot be read: {error}")).refusal()
 }
 
 /// The version that a row is about; `version` is its first key, and no version needs escaping.

@@ -50,6 +50,15 @@ impl Snapshot {
         self.files.insert(path.to_owned(), (bytes, headers));
     }
 
+    /// Both snapshots' files in one; no two views write the same path.
+    pub fn merged(mut self, mut other: Self) -> Self {
+        if self.files.len() < other.files.len() {
+            std::mem::swap(&mut self, &mut other);
+        }
+        self.files.extend(other.files);
+        self
+    }
+
     /// Hashes everything and makes the id: all that it takes to answer from memory.
     pub fn finish(self) -> Built {
         let done: Vec<(Row, Bytes)> =
