@@ -8,14 +8,15 @@
 //!                                                 pure
 //! ```
 //!
-//! Data flows one way. Three places touch the world: [`source`] reads, [`snapshot`] writes, [`edge`] listens. The rest
-//! are functions of their arguments: they read no clock, no environment and no file, and the same sources make the same
-//! bytes on any machine.
+//! Data flows one way. Few places touch the world: [`source`] reads and edits manifests, `artifacts` hashes and stores
+//! bytes, [`snapshot`] reads and writes sites, [`edge`] listens, `compile` brings them together. The rest are functions of
+//! their arguments: they read no clock, no environment and no file, and the same sources make the same bytes on any machine.
 //!
 //! In reading order: [`words`] (values that are valid by existing), [`source`] (the files as written), [`catalog`] (the
 //! rules), [`redirects`] (every download address, planned once), [`views`] (every published document), [`snapshot`]
 //! (bytes, headers, one id), [`ledger`] (what may never change), [`answer`] (all behaviour of the service), [`edge`]
-//! (sockets), `plan` and `compile` (what the commands share).
+//! (sockets), `compile` and `plan` (what the commands share). Beside them: [`lists`] and [`policy`], which compiler and edge
+//! share, [`site_table`] (what the one writes for the other), [`files`] and [`store`] (opening files that others put there).
 
 pub mod answer;
 pub mod edge;

@@ -10,7 +10,7 @@ pub const DEFAULT_PAGE_SIZE: usize = 50;
 /// How many it may have.
 pub const MAX_PAGE_SIZE: usize = 200;
 /// Bytes of the longest cursor that is looked at.
-const MAX_CURSOR: usize = 1024;
+pub const MAX_CURSOR: usize = 1024;
 
 /// What a list is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

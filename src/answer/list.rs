@@ -1,8 +1,9 @@
 //! List pages: the one family that is put together while serving, from pieces that were serialised at load.
 
+use super::document::Document;
 use super::error::{Bad, Refusal};
 use super::request::{Parameters, Request};
-use super::site::{Channel, Document, Release};
+use super::site::{Channel, Release};
 use super::{Answer, Site, Why};
 use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy, SortKey};
 use crate::policy::Policy;

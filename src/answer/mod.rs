@@ -1,11 +1,12 @@
 //! All behaviour of the service as one pure function: a site and a request in, an answer out.
 //!
-//! The edge sends what it says, `resolve` prints it, `plan` compares it, and the tests ask it a million times. It does no
-//! I/O: what has to be streamed comes back as [`Body::Artifact`].
+//! The edge sends what it says, `resolve` prints it, `plan` compares it, and the tests ask it a million times. Answering does
+//! no I/O: what has to be streamed comes back as [`Body::Artifact`]. Only [`Site::open`], once for each snapshot, reads.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
 
 mod artifact;
+mod document;
 mod error;
 mod list;
 mod negotiate;
@@ -110,7 +111,7 @@ fn decide(site: &Site, request: &Request<'_>) -> Result<Answer, Refusal> {
 /// Where a path leads.
 enum Route<'a> {
     /// A static document.
-    Document(&'a site::StaticDocument),
+    Document(&'a document::StaticDocument),
     /// An artifact in the edge's own store.
     Artifact(&'a Arc<Stored>),
     /// An address of V2 that takes a query, or a download.

@@ -1,7 +1,8 @@
 //! The finite set of questions: every public address of a site, so that all its answers can be compared and checked.
 
 use super::Site;
-use super::site::{Channel, Release, StaticDocument};
+use super::document::StaticDocument;
+use super::site::{Channel, Release};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
 use crate::snapshot::is_tile;

@@ -1,6 +1,7 @@
 //! A request's target, taken apart once: path, query, parameters.
 
 use super::error::{Bad, Refusal};
+use crate::words::escapes_are_whole;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -45,10 +46,6 @@ impl<'a> Request<'a> {
     }
 }
 
-fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
-}
-
 fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
     if !escapes_are_whole(text) {
         return Err(Refusal::malformed());
@@ -72,18 +69,15 @@ impl Parameters<'_> {
         Ok(Some(value))
     }
 
-    /// The value of a name as one of a closed set, by its place in the set.
-    pub(super) fn one_of(&self, field: &'static str, allowed: &[&str]) -> Result<Option<usize>, Refusal> {
-        let Some(value) = self.one(field, allowed)? else { return Ok(None) };
-        match allowed.iter().position(|word| *word == value) {
-            Some(place) => Ok(Some(place)),
-            None => Err(Bad {
-                field,
-                message: format!("{field} must be one of: {}", allowed.join(", ")),
-                value: Some(value),
-                allowed,
+    /// The value of a name as a word of a closed set.
+    pub(super) fn one_of<'s>(&'s self, field: &'static str, allowed: &[&str]) -> Result<Option<&'s str>, Refusal> {
+        let value = self.one(field, allowed)?;
+        match value.filter(|value| !allowed.contains(value)) {
+            None => Ok(value),
+            Some(_) => {
+                let message = format!("{field} must be one of: {}", allowed.join(", "));
+                Err(Bad { field, message, value, allowed }.refusal())
             }
-            .refusal()),
         }
     }
 }

@@ -1,25 +1,23 @@
 //! The compiled site, indexed for answering: made once from a verified snapshot, never changed.
 
-use super::negotiate;
-use super::{Answer, Body, Why, insert};
+use super::document::{Document, SNAPSHOT, StaticDocument, etag};
+use super::insert;
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable, State};
-use crate::snapshot::{Damage, Encoding, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
+use crate::snapshot::{Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
 use crate::words::{Sha256, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-const SNAPSHOT: &str = "x-release-snapshot";
 const YANKED: &str = "x-release-yanked";
 const DIGITS_OF_ID: usize = 16;
-const DIGITS_OF_ETAG: usize = 32;
 
 /// Every answer, ready.
 #[derive(Debug)]
@@ -109,78 +107,6 @@ pub struct Stored {
     pub(super) headers: HeaderMap,
     /// Set when every release that offers it is recalled: a version and its reason.
     pub(super) recalled: Option<(Box<str>, Box<str>)>,
-}
-
-/// Bytes and their entity tag.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Document {
-    pub(super) body: Bytes,
-    pub(super) etag: HeaderValue,
-}
-
-/// A document at an address of its own, in all its forms.
-#[derive(Debug)]
-pub(super) struct StaticDocument {
-    access: Access,
-    /// Shared by all documents that say the same of themselves.
-    headers: Arc<HeaderMap>,
-    identity: Document,
-    encoded: Vec<(Encoding, Document)>,
-}
-
-/// Equal in everything but the snapshot that they belong to.
-impl PartialEq for StaticDocument {
-    fn eq(&self, other: &Self) -> bool {
-        let said = |headers: &HeaderMap| {
-            headers
-                .iter()
-                .filter(|(name, _)| *name != SNAPSHOT)
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.identity == other.identity && self.access == other.access && said(&self.headers) == said(&other.headers)
-    }
-}
-
-impl Document {
-    pub(super) fn new(body: Bytes, sha256: &str) -> Self {
-        let etag = format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG).unwrap_or(sha256));
-        Self { body, etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")) }
-    }
-
-    /// The document under these headers, or 304 when the client has it.
-    pub(super) fn answer(&self, mut headers: HeaderMap, request: &HeaderMap, why: Why) -> Answer {
-        let has_already = negotiate::has_already(request, self.etag.to_str().unwrap_or_default());
-        headers.insert(ETAG, self.etag.clone());
-        if has_already {
-            headers.remove(CONTENT_TYPE);
-            headers.remove(CONTENT_ENCODING);
-            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty, why };
-        }
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        Answer { status: StatusCode::OK, headers, body: Body::Bytes(self.body.clone()), why }
-    }
-}
-
-impl StaticDocument {
-    pub(super) fn access(&self) -> Access {
-        self.access
-    }
-
-    pub(super) fn answer(&self, request: &HeaderMap) -> Answer {
-        let there = |encoding| self.encoded.iter().any(|(other, _)| *other == encoding);
-        let chosen = negotiate::encoding(request, there);
-        let encoded = self.encoded.iter().find(|(encoding, _)| Some(*encoding) == chosen);
-        let why = Why::rule("a static document; any query is ignored");
-        let mut headers = HeaderMap::clone(&self.headers);
-        match encoded {
-            Some((encoding, document)) => {
-                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
-                document.answer(headers, request, why)
-            }
-            None => self.identity.answer(headers, request, why),
-        }
-    }
 }
 
 impl Site {
@@ -461,7 +387,7 @@ impl Site {
             let encoded = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
             insert(&mut headers, "X-Checksum-SHA256", sha256);
             insert(&mut headers, "Repr-Digest", &format!("sha-256=:{encoded}:"));
-            insert(&mut headers, "ETag", &format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG)?));
+            insert(&mut headers, "ETag", &etag(sha256));
         }
         Some(Stored { key: row.key.as_ref().into(), size_bytes: row.size_bytes, headers, recalled })
     }

@@ -7,13 +7,13 @@ use super::site::{Release, Target};
 use super::{Answer, Body, Site, Why};
 use crate::lists::{Order, SortBy};
 use crate::policy::Policy;
-use crate::words::{Os, Platform};
+use crate::words::{Arch, Os, Platform};
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use http::{HeaderName, StatusCode};
 
-const PLATFORMS: [&str; 2] = ["windows", "macos"];
-const ARCHS: [&str; 2] = ["arm64", "x86_64"];
-const WINDOWS: usize = 0;
+/// The systems that queries name; Linux has only the path form.
+const SYSTEMS: [&str; 2] = [Os::Windows.as_str(), Os::Macos.as_str()];
+const ARCHS: [&str; 2] = [Arch::Arm64.as_str(), Arch::X86_64.as_str()];
 const STABLE: &str = crate::words::Channel::STABLE;
 
 /// An address of V2.
@@ -73,8 +73,8 @@ pub(super) fn answer(
             let channel = channel(site, parameters)?.unwrap_or(stable(site));
             let question = list::Question {
                 channel,
-                sort_by: parameters.one_of("sort_by", &["published_at", "version"])?.map_or(SortBy::PublishedAt, sort_by),
-                order: parameters.one_of("sort_order", &["asc", "desc"])?.map_or(Order::Desc, order),
+                sort_by: parameters.one_of("sort_by", &SortBy::WORDS)?.and_then(SortBy::parse).unwrap_or(SortBy::PublishedAt),
+                order: parameters.one_of("sort_order", &Order::WORDS)?.and_then(Order::parse).unwrap_or(Order::Desc),
             };
             list::page(site, request, question, parameters)
         }
@@ -119,17 +119,10 @@ pub(super) fn answer(
     }
 }
 
-fn sort_by(place: usize) -> SortBy {
-    if place == 0 { SortBy::PublishedAt } else { SortBy::Version }
-}
-
-fn order(place: usize) -> Order {
-    if place == 0 { Order::Asc } else { Order::Desc }
-}
-
 fn channel(site: &Site, parameters: &Parameters<'_>) -> Result<Option<usize>, Refusal> {
     let names: Vec<&str> = site.channels().iter().map(|channel| &*channel.name).collect();
-    parameters.one_of("channel", &names)
+    let asked = parameters.one_of("channel", &names)?;
+    Ok(asked.and_then(|asked| names.iter().position(|name| *name == asked)))
 }
 
 /// `stable` is always there.
@@ -157,40 +150,33 @@ fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: W
 
 /// The platform that a download asks for, as the parameters spell it.
 struct Wanted {
-    platform: &'static str,
+    os: Os,
     arch: Option<&'static str>,
 }
 
 fn wanted(parameters: &Parameters<'_>) -> Result<Wanted, Refusal> {
-    let missing = |field, message: &str, allowed| Err(Bad { field, message: message.to_owned(), value: None, allowed }.refusal());
-    let Some(platform) = parameters.one_of("platform", &PLATFORMS)? else {
-        return missing("platform", "platform is required", &PLATFORMS);
+    let bad = |field, message: &str, value, allowed| Err(Bad { field, message: message.to_owned(), value, allowed }.refusal());
+    let Some(platform) = parameters.one_of("platform", &SYSTEMS)? else {
+        return bad("platform", "platform is required", None, &SYSTEMS);
     };
-    if platform == WINDOWS {
+    if platform == Os::Windows.as_str() {
         return match parameters.one("arch", &ARCHS)? {
-            None => Ok(Wanted { platform: "windows", arch: None }),
-            value => Err(Bad {
-                field: "arch",
-                message: "arch is not allowed when platform=windows".to_owned(),
-                value,
-                allowed: &ARCHS,
-            }
-            .refusal()),
+            None => Ok(Wanted { os: Os::Windows, arch: None }),
+            value => bad("arch", "arch is not allowed when platform=windows", value, &ARCHS),
         };
     }
     match parameters.one_of("arch", &ARCHS)? {
-        Some(place) => Ok(Wanted { platform: "macos", arch: ARCHS.get(place).copied() }),
-        None => missing("arch", "arch is required when platform=macos", &ARCHS),
+        Some(asked) => Ok(Wanted { os: Os::Macos, arch: ARCHS.into_iter().find(|arch| *arch == asked) }),
+        None => bad("arch", "arch is required when platform=macos", None, &ARCHS),
     }
 }
 
-fn download(site: &Site, index: usize, Wanted { platform, arch }: Wanted, why: Why) -> Result<Answer, Refusal> {
+fn download(site: &Site, index: usize, Wanted { os, arch }: Wanted, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
     refuse_recalled(release, index)?;
-    let os = if platform == "windows" { Os::Windows } else { Os::Macos };
     let id = Platform::from_folders(os, arch).map(Platform::id);
     let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == id);
-    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), platform, arch).about(index))?;
+    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), os.as_str(), arch).about(index))?;
     redirect(site, release, target, why.of(index))
 }
 

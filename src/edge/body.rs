@@ -23,7 +23,7 @@ pub(super) enum EdgeBody {
     File(FileBody),
 }
 
-/// A part of a file, read off the runtime's thread, one piece ahead of nobody.
+/// A part of a file, read off the runtime's thread, a piece when the one before has been taken.
 pub(super) struct FileBody {
     file: Option<File>,
     rest: Range<u64>,

@@ -1,6 +1,6 @@
 //! Addresses that sources may name: https, plain, nothing hidden in them.
 
-use super::{Expected, Word, text_word};
+use super::{Expected, Word, escapes_are_whole, text_word};
 
 /// An absolute `https` address without user information, at most 2,048 characters (RFC 3986).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +87,6 @@ impl<'a> Parts<'a> {
         }
         Ok(Self { scheme, host, rest })
     }
-}
-
-fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }
 
 fn is_ip(host: &str) -> bool {

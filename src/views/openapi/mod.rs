@@ -1,13 +1,18 @@
 //! `openapi.json`: every address, parameter and answer, in the form that machines read before they ask.
 
+mod examples;
+mod schemas;
+
 use super::v2::FOLDER;
-use crate::catalog::{Artifact, Catalog, Release, State};
-use crate::lists::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy};
+use crate::catalog::{Artifact, Catalog, Release};
+use crate::lists::{DEFAULT_PAGE_SIZE, MAX_CURSOR, MAX_PAGE_SIZE, Order, SortBy};
 use crate::policy::{Access, Policy};
 use crate::redirects::path_address;
 use crate::snapshot::Snapshot;
-use crate::words::{Arch, Channel, ContentType, HttpsUrl, Os, Platform};
-use serde_json::{Map, Value, json};
+use crate::words::{Arch, Channel, HttpsUrl, Os};
+use examples::{example_files, example_versions};
+use schemas::schemas;
+use serde_json::{Value, json};
 
 /// The paths of a family of addresses.
 type Family = fn(&Catalog) -> Vec<(String, Value)>;
@@ -19,8 +24,6 @@ const RELEASES: &str = "releases";
 const DOWNLOADS: &str = "downloads";
 const DOCUMENTS: &str = "documents";
 
-/// Characters of the longest cursor that is looked at.
-const MAX_CURSOR: usize = 1024;
 /// How many releases the examples of a parameter name.
 const EXAMPLES: usize = 3;
 
@@ -514,150 +517,6 @@ fn path_parameter(name: &str, description: &str, schema: &Value, examples: &Valu
     json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema, "examples": examples })
 }
 
-fn schemas(catalog: &Catalog) -> Value {
-    let channels: Vec<&str> = catalog.channels().iter().map(|channel| channel.name.as_str()).collect();
-    json!({
-        "Version": { "type": "string", "description": "SemVer 2.0.0 without build metadata.", "minLength": 5, "maxLength": 64, "pattern": VERSION },
-        "FileName": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": FILE_NAME },
-        "Channel": { "type": "string", "description": "A stream of releases; `latest` holds all of them.", "enum": channels },
-        "AgentArtifact": agent_artifact_schema(),
-        "AgentRelease": agent_release_schema(catalog),
-        "AgentReleaseList": agent_release_list_schema(),
-        "HistoryIndex": history_index_schema(),
-        "HistoryTile": history_tile_schema(),
-        "HistoryRelease": history_release_schema(),
-        "Error": error_schema(),
-        "OpenApi": { "type": "object", "required": ["openapi", "info", "paths"] },
-    })
-}
-
-/// An object whose every key is always present, and no other.
-fn closed(description: &str, properties: &Value) -> Value {
-    let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
-    json!({
-        "type": "object",
-        "description": description,
-        "required": required,
-        "properties": properties,
-        "additionalProperties": false,
-    })
-}
-
-fn agent_artifact_schema() -> Value {
-    closed(
-        "A file of a release.",
-        &json!({
-            "filename": reference("schemas", "FileName"),
-            "content_type": { "type": "string", "minLength": 3, "maxLength": 127, "description": "The media type with which the bytes are sent." },
-            "size_bytes": { "type": ["integer", "null"], "format": "int64", "minimum": 0 },
-            "sha256": { "type": ["string", "null"], "pattern": SHA256 },
-            "download_url": {
-                "type": "string",
-                "format": "uri-reference",
-                "pattern": format!("^/{FOLDER}/"),
-                "description": "The address that redirects to the bytes of exactly this version; in the history, its path form.",
-            },
-        }),
-    )
-}
-
-fn agent_release_schema(catalog: &Catalog) -> Value {
-    let artifact = || json!({ "anyOf": [reference("schemas", "AgentArtifact"), { "type": "null" }] });
-    let macos = closed("The macOS installers by architecture.", &json!({ "arm64": artifact(), "x86_64": artifact() }));
-    let artifacts = closed("The installers by platform.", &json!({ "windows": artifact(), "macos": macos }));
-    let mut schema = closed(
-        "A published release.",
-        &json!({
-            "channel": reference("schemas", "Channel"),
-            "version": reference("schemas", "Version"),
-            "published_at": published_at_schema(),
-            "notes_url": notes_url_schema(),
-            "artifacts": artifacts,
-        }),
-    );
-    schema["examples"] = json!([example_release(catalog)]);
-    schema
-}
-
-fn published_at_schema() -> Value {
-    json!({ "type": ["string", "null"], "format": "date-time", "pattern": TIME })
-}
-
-fn notes_url_schema() -> Value {
-    json!({ "type": ["string", "null"], "format": "uri", "pattern": "^https://", "maxLength": 2048 })
-}
-
-fn agent_release_list_schema() -> Value {
-    closed(
-        "A page of a list.",
-        &json!({
-            "data": { "type": "array", "items": reference("schemas", "AgentRelease"), "maxItems": MAX_PAGE_SIZE },
-            "total_count": { "type": "integer", "minimum": 0, "description": "How many releases the whole list has." },
-            "next_cursor": {
-                "type": ["string", "null"],
-                "minLength": 1,
-                "maxLength": MAX_CURSOR,
-                "description": "Where the next page begins; null on the last one.",
-            },
-        }),
-    )
-}
-
-fn history_index_schema() -> Value {
-    let tile = closed(
-        "A tile, and which versions it holds.",
-        &json!({
-            "file": { "type": "string", "pattern": TILE },
-            "count": { "type": "integer", "minimum": 1 },
-            "first": reference("schemas", "Version"),
-            "last": reference("schemas", "Version"),
-        }),
-    );
-    closed(
-        "The tiles of the history, ascending by version.",
-        &json!({ "total_count": { "type": "integer", "minimum": 0 }, "tiles": { "type": "array", "items": tile } }),
-    )
-}
-
-fn history_tile_schema() -> Value {
-    let data = json!({ "type": "array", "items": reference("schemas", "HistoryRelease"), "minItems": 1 });
-    closed("Some releases of the history, ascending by version.", &json!({ "data": data }))
-}
-
-fn history_release_schema() -> Value {
-    let artifacts: Value = Platform::ALL.iter().map(|platform| (platform.id(), reference("schemas", "AgentArtifact"))).collect();
-    closed(
-        "A release in every detail that is published of it.",
-        &json!({
-            "version": reference("schemas", "Version"),
-            // A tile is older than the catalog, so it may name a channel that is no longer declared.
-            "channels": { "type": "array", "items": { "type": "string", "pattern": CHANNEL }, "description": "Without `latest`, which holds every release." },
-            "state": { "type": "string", "enum": ["published", "yanked", "recalled"] },
-            "reason": { "type": ["string", "null"], "pattern": REASON, "description": "Why it is yanked or recalled." },
-            "published_at": published_at_schema(),
-            "notes_url": notes_url_schema(),
-            "artifacts": { "type": "object", "properties": artifacts, "additionalProperties": false },
-            "attachments": {
-                "type": "object",
-                "propertyNames": reference("schemas", "FileName"),
-                "additionalProperties": reference("schemas", "AgentArtifact"),
-            },
-        }),
-    )
-}
-
-fn error_schema() -> Value {
-    let error = closed(
-        "What was refused, and why.",
-        &json!({
-            "code": { "type": "string", "enum": CODES },
-            "message": { "type": "string", "minLength": 1 },
-            "details": { "type": "object" },
-        }),
-    );
-    closed("A refusal.", &json!({ "error": error }))
-}
-
 /// Nobody needs credentials for a public family; a required one takes a token or a session.
 fn security(access: Access) -> Value {
     match access {
@@ -683,51 +542,4 @@ fn security_schemes(access: Access) -> Value {
 
 fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
-}
-
-/// Stable's head, or where there is none a release that might be.
-fn example_release(catalog: &Catalog) -> Value {
-    // The oldest one, so that the document does not change with every release.
-    let stable = catalog.channels().iter().position(|channel| channel.name.as_str() == Channel::STABLE);
-    let oldest = stable.and_then(|stable| {
-        let release =
-            catalog.releases().iter().find(|release| release.state == State::Published && release.channels.contains(&stable))?;
-        serde_json::to_value(super::v2::agent_release(catalog, release, stable)).ok()
-    });
-    oldest.unwrap_or_else(invented_release)
-}
-
-fn invented_release() -> Value {
-    json!({
-        "channel": Channel::STABLE,
-        "version": "1.8.3",
-        "published_at": "2026-02-24T21:23:53.082Z",
-        "notes_url": "https://github.com/Scalepad/scalepad-agent/releases/tag/v1.8.3",
-        "artifacts": {
-            "windows": {
-                "filename": "ScalepadAgent-1.8.3.msi",
-                "content_type": ContentType::DEFAULT,
-                "size_bytes": 12_345_678,
-                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "download_url": format!("/{FOLDER}/1.8.3/download?platform=windows"),
-            },
-            "macos": { "arm64": null, "x86_64": null },
-        },
-    })
-}
-
-/// The oldest releases that are offered: an example should lead somewhere, and stay as it is when another release comes.
-fn offered(catalog: &Catalog) -> impl Iterator<Item = &Release> {
-    catalog.releases().iter().filter(|release| release.state == State::Published)
-}
-
-fn example_versions(catalog: &Catalog) -> Value {
-    offered(catalog).take(EXAMPLES).map(|release| (release.version.to_string(), json!({ "value": release.version }))).collect()
-}
-
-/// Files that the path form of this system leads to, or attachments without one.
-fn example_files(catalog: &Catalog, os: Option<Os>) -> Vec<(&Release, &Artifact)> {
-    let files = offered(catalog)
-        .flat_map(|release| release.artifacts.iter().chain(&release.attachments).map(move |file| (release, file)));
-    files.filter(|(_, file)| file.platform.map(Platform::os) == os).take(EXAMPLES).collect()
 }

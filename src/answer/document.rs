@@ -1,0 +1,89 @@
+//! Documents ready to be sent: their bytes, their tags, and their other forms.
+
+use super::{Answer, Body, Why, negotiate};
+use crate::policy::Access;
+use crate::snapshot::Encoding;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+
+/// The header that says which snapshot answered.
+pub(super) const SNAPSHOT: &str = "x-release-snapshot";
+const DIGITS_OF_ETAG: usize = 32;
+
+/// The strong entity tag of bytes with this digest: its first 32 hex digits, in quotes.
+pub(super) fn etag(sha256: &str) -> String {
+    format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG).unwrap_or(sha256))
+}
+
+/// Bytes and their entity tag.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Document {
+    pub(super) body: Bytes,
+    pub(super) etag: HeaderValue,
+}
+
+/// A document at an address of its own, in all its forms.
+#[derive(Debug)]
+pub(super) struct StaticDocument {
+    pub(super) access: Access,
+    /// Shared by all documents that say the same of themselves.
+    pub(super) headers: Arc<HeaderMap>,
+    pub(super) identity: Document,
+    pub(super) encoded: Vec<(Encoding, Document)>,
+}
+
+/// Equal in everything but the snapshot that they belong to.
+impl PartialEq for StaticDocument {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |headers: &HeaderMap| {
+            headers
+                .iter()
+                .filter(|(name, _)| *name != SNAPSHOT)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.identity == other.identity && self.access == other.access && said(&self.headers) == said(&other.headers)
+    }
+}
+
+impl Document {
+    pub(super) fn new(body: Bytes, sha256: &str) -> Self {
+        Self { body, etag: HeaderValue::try_from(etag(sha256)).unwrap_or(HeaderValue::from_static("\"\"")) }
+    }
+
+    /// The document under these headers, or 304 when the client has it.
+    pub(super) fn answer(&self, mut headers: HeaderMap, request: &HeaderMap, why: Why) -> Answer {
+        let has_already = negotiate::has_already(request, self.etag.to_str().unwrap_or_default());
+        headers.insert(ETAG, self.etag.clone());
+        if has_already {
+            headers.remove(CONTENT_TYPE);
+            headers.remove(CONTENT_ENCODING);
+            return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty, why };
+        }
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        Answer { status: StatusCode::OK, headers, body: Body::Bytes(self.body.clone()), why }
+    }
+}
+
+impl StaticDocument {
+    pub(super) fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(super) fn answer(&self, request: &HeaderMap) -> Answer {
+        let there = |encoding| self.encoded.iter().any(|(other, _)| *other == encoding);
+        let chosen = negotiate::encoding(request, there);
+        let encoded = self.encoded.iter().find(|(encoding, _)| Some(*encoding) == chosen);
+        let why = Why::rule("a static document; any query is ignored");
+        let mut headers = HeaderMap::clone(&self.headers);
+        match encoded {
+            Some((encoding, document)) => {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
+                document.answer(headers, request, why)
+            }
+            None => self.identity.answer(headers, request, why),
+        }
+    }
+}
