@@ -176,12 +176,12 @@ impl Site {
         self.releases.len()
     }
 
-    /// The version of the release at an index, as [`Why::release`] gives it.
+    /// The version of the release at an index, as [`super::Why::release`] gives it.
     pub fn version(&self, release: usize) -> Option<&str> {
         self.releases.get(release).map(|release| release.version.as_str())
     }
 
-    /// The name of the channel at an index, as [`Why::channel`] gives it.
+    /// The name of the channel at an index, as [`super::Why::channel`] gives it.
     pub fn channel_name(&self, channel: usize) -> Option<&str> {
         self.channels.get(channel).map(|channel| &*channel.name)
     }
