@@ -115,6 +115,10 @@ fn list(folder: &Path) -> io::Result<BTreeMap<String, u64>> {
 /// Replaces the folder's content with the snapshot. Nothing is touched when nothing would change.
 pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<Written, Problem> {
     let cannot = |doing: &str, error: io::Error| Problem::of_file(folder.display(), format!("cannot {doing}: {error}"));
+    let absolute = std::path::absolute(folder).map_err(|error| cannot("find the folder", error))?;
+    let target = fs::canonicalize(&absolute).unwrap_or(absolute);
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_stale(parent, &target);
     if let Some(previous) = previous {
         built.index.generation = previous.index.generation;
         built.index.kept = kept(&built.index, previous);
@@ -123,11 +127,7 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| previous.index.kept == built.index.kept) {
         return Ok(report);
     }
-    let absolute = std::path::absolute(folder).map_err(|error| cannot("find the folder", error))?;
-    let target = fs::canonicalize(&absolute).unwrap_or(absolute);
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|error| cannot("make the folder", error))?;
-    remove_stale(parent, &target);
     let staging = tempfile::Builder::new()
         .prefix(&staging_prefix(&target))
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
