@@ -1,6 +1,8 @@
 //! Importing: what a foreign document says about releases, as manifests to write.
 
+mod agent_releases;
 mod checksums;
+mod github;
 
 use self::checksums::{Checksum, versions_in};
 use super::{MAX_SIZE, ManifestText, NewFile, guess};
@@ -90,71 +92,6 @@ struct Shape<'t> {
     version: Option<IgnoredAny>,
     artifacts: Option<IgnoredAny>,
     platforms: Option<IgnoredAny>,
-}
-
-/// A release of V2 (`artifacts`) or V1 (`platforms`).
-#[derive(Deserialize)]
-struct AgentRelease<'t> {
-    version: Option<Value>,
-    channel: Option<Value>,
-    published_at: Option<Value>,
-    notes_url: Option<Value>,
-    #[serde(borrow)]
-    artifacts: Option<&'t RawValue>,
-    #[serde(borrow)]
-    platforms: Option<&'t RawValue>,
-}
-
-/// The installers of an [`AgentRelease`]; Linux is read where a document has it.
-#[derive(Deserialize)]
-struct Installers<'t> {
-    #[serde(borrow)]
-    windows: Option<&'t RawValue>,
-    #[serde(borrow)]
-    macos: Option<&'t RawValue>,
-    #[serde(borrow)]
-    linux: Option<&'t RawValue>,
-}
-
-/// One for each architecture.
-#[derive(Deserialize)]
-struct Arches<'t> {
-    #[serde(borrow)]
-    arm64: Option<&'t RawValue>,
-    #[serde(borrow)]
-    x86_64: Option<&'t RawValue>,
-}
-
-/// An installer of an [`AgentRelease`].
-#[derive(Deserialize)]
-struct AgentArtifact {
-    filename: Option<Value>,
-    content_type: Option<Value>,
-    size_bytes: Option<Value>,
-    sha256: Option<Value>,
-    download_url: Option<Value>,
-}
-
-/// A release of GitHub's REST API.
-#[derive(Deserialize)]
-struct GithubRelease<'t> {
-    tag_name: Option<Value>,
-    html_url: Option<Value>,
-    published_at: Option<Value>,
-    draft: Option<Value>,
-    #[serde(borrow)]
-    assets: Option<&'t RawValue>,
-}
-
-/// A file of a [`GithubRelease`].
-#[derive(Deserialize)]
-struct GithubAsset {
-    name: Option<Value>,
-    state: Option<Value>,
-    size: Option<Value>,
-    digest: Option<Value>,
-    content_type: Option<Value>,
-    browser_download_url: Option<Value>,
 }
 
 /// A file that may become an installer or an attachment, which its name decides.
@@ -348,134 +285,6 @@ impl Reader<'_> {
             self.warn("next_cursor", "the list goes on behind this page; import its other pages, too");
         }
         self.list("data", data.get())
-    }
-}
-
-/// Documents of V2 and V1.
-impl Reader<'_> {
-    fn agent_release(&mut self, at: &str, text: &str) -> Option<ManifestText> {
-        let document: AgentRelease<'_> = self.table(at, text)?;
-        let version = self.required(&field(at, "version"), document.version, Version::parse);
-        let channel = self.word(&field(at, "channel"), document.channel, Channel::parse);
-        let published_at = self.word(&field(at, "published_at"), document.published_at, Timestamp::from_input);
-        let notes_url = self.word(&field(at, "notes_url"), document.notes_url, HttpsUrl::parse);
-        let installers = match (document.artifacts, document.platforms) {
-            (Some(artifacts), _) => self.installers(&field(at, "artifacts"), artifacts.get()),
-            (None, Some(platforms)) => self.installers(&field(at, "platforms"), platforms.get()),
-            (None, None) => {
-                self.problem(&field(at, "artifacts"), "missing");
-                Vec::new()
-            }
-        };
-        let version = version?;
-        let artifacts =
-            installers.into_iter().map(|(at, platform, file)| (platform, self.vouched(&at, &version, platform, file))).collect();
-        let mut manifest = ManifestText { published_at, notes_url, artifacts, ..self.bare(version) };
-        if manifest.channels.is_empty() {
-            // `latest` holds every release without being named.
-            manifest.channels.extend(channel.filter(|channel| channel.as_str() != Channel::LATEST));
-        }
-        Some(manifest)
-    }
-
-    fn installers(&mut self, at: &str, text: &str) -> Vec<(String, Platform, NewFile)> {
-        let Some(installers) = self.table::<Installers<'_>>(at, text) else { return Vec::new() };
-        let mut places = vec![(field(at, "windows"), Platform::WindowsX86_64, installers.windows)];
-        for (os, arches, arm64, x86_64) in [
-            ("macos", installers.macos, Platform::MacosArm64, Platform::MacosX86_64),
-            ("linux", installers.linux, Platform::LinuxArm64, Platform::LinuxX86_64),
-        ] {
-            let at = field(at, os);
-            let Some(arches) = arches.and_then(|arches| self.table::<Arches<'_>>(&at, arches.get())) else { continue };
-            places.extend([(field(&at, "arm64"), arm64, arches.arm64), (field(&at, "x86_64"), x86_64, arches.x86_64)]);
-        }
-        places.sort_by_key(|(_, platform, _)| *platform);
-        let installer = |(at, platform, artifact): (String, Platform, Option<&RawValue>)| {
-            let file = self.agent_artifact(&at, artifact?.get())?;
-            Some((at, platform, file))
-        };
-        places.into_iter().filter_map(installer).collect()
-    }
-
-    fn agent_artifact(&mut self, at: &str, text: &str) -> Option<NewFile> {
-        let document: AgentArtifact = self.table(at, text)?;
-        let filename = self.required(&field(at, "filename"), document.filename, FileName::parse);
-        let content_type = self.content_type(&field(at, "content_type"), document.content_type);
-        let key = self.own_key(&field(at, "download_url"), document.download_url.as_ref());
-        let hashed = document.sha256.is_some();
-        let sha256 = self.word(&field(at, "sha256"), document.sha256, digest);
-        let size_bytes = if hashed { self.size(&field(at, "size_bytes"), document.size_bytes) } else { None };
-        // A digest that is wrong does not make a file unverified.
-        if hashed && sha256.is_none() {
-            None
-        } else {
-            Some(NewFile { filename: filename?, size_bytes, sha256, key, content_type })
-        }
-    }
-
-    /// Without a hash nothing can vouch for the bytes: the manifest says so, and says where they lie.
-    fn vouched(&mut self, at: &str, version: &Version, platform: Platform, file: NewFile) -> NewFile {
-        if file.sha256.is_some() {
-            return file;
-        }
-        let key = file.key.unwrap_or_else(|| format!("legacy/{version}/{platform}/{}", file.filename));
-        self.warn(at, &format!("`{}` has no SHA-256; imported as unverified, with the storage key `{key}`", file.filename));
-        NewFile { size_bytes: None, key: Some(key), ..file }
-    }
-}
-
-/// GitHub's documents.
-impl Reader<'_> {
-    fn github_release(&mut self, at: &str, text: &str) -> Option<ManifestText> {
-        let document: GithubRelease<'_> = self.table(at, text)?;
-        let tag = self.required(&field(at, "tag_name"), document.tag_name, any_text)?;
-        let version = match Version::parse(tag.strip_prefix('v').unwrap_or(&tag)) {
-            Ok(version) => version,
-            Err(expected) => {
-                self.warn(&field(at, "tag_name"), &format!("`{}` is skipped: expected {expected}", shown(&tag)));
-                self.skipped = self.skipped.saturating_add(1);
-                return None;
-            }
-        };
-        let published_at = self.word(&field(at, "published_at"), document.published_at, Timestamp::from_input);
-        let notes_url = self.word(&field(at, "html_url"), document.html_url, HttpsUrl::parse);
-        let draft = match document.draft {
-            None => false,
-            Some(Value::Bool(draft)) => draft,
-            Some(other) => {
-                self.mismatch(&field(at, "draft"), "`true` or `false`", &other.to_string());
-                false
-            }
-        };
-        let assets = document.assets.map(|assets| self.list(&field(at, "assets"), assets.get())).unwrap_or_default();
-        let candidates = assets.into_iter().filter_map(|(at, asset)| self.github_asset(at, asset)).collect();
-        let (artifacts, attachments) = self.arrange(&version, candidates);
-        Some(ManifestText { published_at, notes_url, draft, artifacts, attachments, ..self.bare(version) })
-    }
-
-    fn github_asset(&mut self, at: String, text: &str) -> Option<Candidate> {
-        let document: GithubAsset = self.table(&at, text)?;
-        let name = self.required(&field(&at, "name"), document.name, any_text)?;
-        let unfinished = document.state.as_ref().and_then(Value::as_str).is_some_and(|state| state != "uploaded");
-        if unfinished || document.size.as_ref().and_then(Value::as_u64) == Some(0) {
-            self.warn(
-                &at,
-                &format!("`{}` is skipped: it is {}", shown(&name), if unfinished { "not uploaded completely" } else { "empty" }),
-            );
-            return None;
-        }
-        let hashed = document.digest.is_some();
-        let sha256 = self.word(&field(&at, "digest"), document.digest, |text| {
-            digest(text.strip_prefix("sha256:").ok_or("`sha256:` and 64 hex digits")?)
-        });
-        if hashed && sha256.is_none() {
-            return None;
-        }
-        let size_bytes = self.size(&field(&at, "size"), document.size);
-        let content_type = self.content_type(&field(&at, "content_type"), document.content_type);
-        let key = self.own_key(&field(&at, "browser_download_url"), document.browser_download_url.as_ref());
-        let platform = self.platform(&at, &name, &name);
-        Some(Candidate { at, name, platform, size_bytes, sha256, content_type, key })
     }
 }
 
