@@ -37,6 +37,9 @@ pub enum Baseline {
     None,
 }
 
+/// How often a ledger is read again while its folder is being exchanged.
+const TRIES: u32 = 10;
+
 /// A finished compilation.
 pub struct Compiled {
     /// What was compiled.
@@ -87,13 +90,26 @@ pub fn baseline(options: &Options) -> Result<Vec<Published>, Problem> {
     let mut ledgers = Vec::new();
     for folder in folders {
         let named = matches!(&options.previous, Baseline::Folder(other) if other == folder);
-        match read_index(folder) {
-            Ok(index) => ledgers.push(Published::read(folder, &index).map_err(damaged)?),
+        match ledger_of(folder) {
+            Ok(ledger) => ledgers.push(ledger),
             Err(Damage::Missing { .. }) if !named => {}
             Err(damage) => return Err(damaged(damage)),
         }
     }
     Ok(ledgers)
+}
+
+/// The ledger in a folder; read again when the folder was exchanged between its index and its ledger.
+fn ledger_of(folder: &Path) -> Result<Published, Damage> {
+    let mut tries = 0;
+    loop {
+        let index = read_index(folder)?;
+        match Published::read(folder, &index) {
+            Err(damage) if tries == TRIES || read_index(folder).is_ok_and(|now| now.id == index.id) => return Err(damage),
+            Err(_) => tries += 1,
+            Ok(ledger) => return Ok(ledger),
+        }
+    }
 }
 
 fn damaged(damage: Damage) -> Problem {

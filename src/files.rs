@@ -6,6 +6,10 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
+
+const LOCK_TRIES: u32 = 1200;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens a regular file; anything else is an error at once.
 pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
@@ -26,10 +30,16 @@ pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Waits until no other writer holds this folder, and holds it until dropped. The lock is on the folder itself, so it
-/// leaves nothing behind; where folders can't be locked, there is none.
+/// Waits until no other writer holds this folder, up to a minute, and holds it until dropped. The lock is on the folder
+/// itself, so it leaves nothing behind; where folders can't be locked, there is none.
 pub fn lock(folder: &Path) -> io::Result<File> {
+    use rustix::fs::{FlockOperation, flock};
     let file = File::open(folder)?;
-    let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
-    Ok(file)
+    for _ in 0..LOCK_TRIES {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Ok(()) | Err(_) => return Ok(file),
+        }
+    }
+    Err(io::Error::other("another writer has held it for a minute"))
 }

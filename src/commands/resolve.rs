@@ -68,8 +68,14 @@ fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap)
     head.uri = target.parse().map_err(|error| Failure::Usage(format!("`{target}` is no address: {error}")))?;
     head.headers = headers;
     if let Err(refusal) = gate(&head, &[]) {
-        return Ok(refuse(site, head.uri.path(), &refusal));
+        let mut answer = refuse(site, head.uri.path(), &refusal);
+        if head.method == Method::HEAD {
+            answer.body = Body::Empty;
+        }
+        return Ok(answer);
     }
+    // As the edge does: what stands behind a `#` is no part of a request.
+    let target = head.uri.path_and_query().map_or(target, |target| target.as_str());
     let request = Request::new(&head.method, target, &head.headers);
     let answer = answer(site, &request);
     let Body::Artifact(stored) = &answer.body else { return Ok(answer) };
@@ -81,7 +87,9 @@ fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap)
 /// The origin-form target of an address.
 fn target(address: &str) -> Result<&str, Failure> {
     let target = match address.split_once("://") {
-        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        Some((_, rest)) => {
+            rest.find(['/', '?', '#']).and_then(|at| rest.get(at..)).filter(|rest| rest.starts_with('/')).unwrap_or("/")
+        }
         None => address,
     };
     if target.starts_with('/') {

@@ -119,6 +119,8 @@ pub fn run(config: &Config, tell: impl FnMut(&Event<'_>)) -> Result<(), EdgeErro
         })
         .collect();
     let result = control.block_on(reload::control(config, &shared, address, seen, tell));
+    // A read that hangs on a disk must not keep the process.
+    control.shutdown_background();
     // Workers that are gone already don't mind.
     let _ = stop.send(true);
     for worker in workers {

@@ -73,29 +73,30 @@ pub(super) async fn control(
         tell(&Event::NoStore);
     }
     tell(&Event::Listening(address));
+    let mut asked = false;
     loop {
-        let asked = tokio::select! {
+        tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => true,
+            _ = hang_up.recv() => {
+                asked = true;
+                reopen_store(config, shared, &mut tell);
+            }
             read = finished(&mut reading) => {
                 reading = None;
                 take(read, shared, &mut refused, &mut tell);
-                false
+                // Only the clock brings the next look, so that one refusal does not bring the next at once.
+                continue;
             }
-            () = tokio::time::sleep(INTERVAL) => false,
-        };
+            () = tokio::time::sleep(INTERVAL) => refused.looked(),
+        }
         let now = Fingerprint::of(&config.site);
-        if reading.is_some() || !(asked || now != seen || refused.is_due()) {
-            continue;
+        // What is asked for during a read is done after it.
+        if reading.is_none() && (asked || now != seen || refused.is_due()) {
+            (asked, seen) = (false, now);
+            let (folder, local_store) = (config.site.clone(), config.artifacts.is_some());
+            reading = Some(spawn_blocking(move || Site::open(&folder, local_store)));
         }
-        if asked {
-            reopen_store(config, shared, &mut tell);
-            refused = Refused::default();
-        }
-        seen = now;
-        let (folder, local_store) = (config.site.clone(), config.artifacts.is_some());
-        reading = Some(spawn_blocking(move || Site::open(&folder, local_store)));
     }
     tell(&Event::Draining);
     Ok(())
@@ -114,12 +115,16 @@ async fn finished(reading: &mut Option<JoinHandle<Result<Site, SiteError>>>) -> 
 fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused, tell: &mut impl FnMut(&Event<'_>)) {
     match read {
         Ok(site) => {
-            *refused = Refused::default();
-            let changed = site.id() != shared.site.load().id();
-            shared.site.store(site.into());
-            if changed {
-                tell(&Event::Reloaded(&shared.site.load()));
+            let before = shared.site.swap(site.into());
+            let site = shared.site.load();
+            // The same site again is news after a refusal: it says that all is well.
+            if site.id() != before.id() || refused.why.is_some() {
+                tell(&Event::Reloaded(&site));
             }
+            if before.has_store() && !site.has_store() {
+                tell(&Event::NoStore);
+            }
+            *refused = Refused::default();
         }
         Err(error) => {
             if refused.again(error.to_string()) {
@@ -148,18 +153,23 @@ struct Refused {
 }
 
 impl Refused {
-    /// Notes a refusal; whether it is news.
+    /// Notes a refusal; whether it is news. The place is news, not the count of bytes that it speaks of.
     fn again(&mut self, why: String) -> bool {
-        let news = self.why.as_ref() != Some(&why);
+        let place = |why: &str| why.split(": ").take(2).collect::<Vec<_>>().join(": ");
+        let news = self.why.as_deref().map(place) != Some(place(&why));
         self.wait = if news { 1 } else { self.wait.saturating_mul(2).min(MOST_LOOKS) };
         self.looks = 0;
         self.why = Some(why);
         news
     }
 
-    /// Whether it is time to try again.
-    fn is_due(&mut self) -> bool {
+    /// Notes that time has passed.
+    fn looked(&mut self) {
         self.looks = self.looks.saturating_add(1);
+    }
+
+    /// Whether it is time to try again.
+    fn is_due(&self) -> bool {
         self.why.is_some() && self.looks >= self.wait
     }
 }
