@@ -97,4 +97,11 @@ impl Policy {
         }
         headers
     }
+
+    /// The table's own copy of a value, if some policy has it.
+    pub fn known_value(value: &str) -> Option<&'static str> {
+        let all =
+            Self::ALL.into_iter().flat_map(|policy| [Access::Public, Access::Required].map(|access| policy.headers(access)));
+        all.flatten().map(|(_, known)| known).find(|known| *known == value)
+    }
 }

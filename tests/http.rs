@@ -111,6 +111,7 @@ fn pure(site: &Site, case: &Case) -> Option<Reply> {
     }
     let method = Method::from_bytes(case.method.as_bytes()).ok()?;
     let answer = answer(site, &Request::new(&method, &case.target, &headers));
+    let length = answer.content_length();
     let body = match answer.body {
         Body::Bytes(bytes) => bytes.to_vec(),
         Body::Empty | Body::Artifact(_) => Vec::new(),
@@ -119,6 +120,8 @@ fn pure(site: &Site, case: &Case) -> Option<Reply> {
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .filter(|(name, _)| name != "content-length")
+        .chain(length.map(|length| ("content-length".to_owned(), length.to_string())))
         .collect();
     Some(Reply { status: answer.status.as_u16(), headers, body })
 }

@@ -48,20 +48,20 @@ pub fn artifact(site: &Site, request: &Request<'_>, stored: &Stored, size: Optio
         }
         Wanted::Part(range) => {
             let last = range.end.saturating_sub(1);
-            super::insert(&mut headers, "Content-Range", &format!("bytes {}-{last}/{size}", range.start));
+            super::headers::insert(&mut headers, "Content-Range", &format!("bytes {}-{last}/{size}", range.start));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end.saturating_sub(range.start)));
             (answer(StatusCode::PARTIAL_CONTENT, headers, "the part of the artifact that was asked for"), range)
         }
         Wanted::Nothing => {
             let mut headers = unsatisfiable(site, request.path);
-            super::insert(&mut headers, CONTENT_RANGE.as_str(), &format!("bytes */{size}"));
+            super::headers::insert(&mut headers, CONTENT_RANGE.as_str(), &format!("bytes */{size}"));
             (answer(StatusCode::RANGE_NOT_SATISFIABLE, headers, "the range lies behind the end"), 0..0)
         }
     }
 }
 
 fn unsatisfiable(site: &Site, path: &str) -> HeaderMap {
-    let mut headers = site.template(crate::policy::Policy::Error, site.family_access(path));
+    let mut headers = site.templates().of(crate::policy::Policy::Error, site.family_access(path));
     headers.remove(CONTENT_TYPE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers

@@ -1,15 +1,14 @@
 //! Documents ready to be sent: their bytes, their tags, and their other forms.
 
+use super::headers::SNAPSHOT;
 use super::{Answer, Body, Why, negotiate};
 use crate::policy::Access;
 use crate::snapshot::Encoding;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 
-/// The header that says which snapshot answered.
-pub(super) const SNAPSHOT: &str = "x-release-snapshot";
 const DIGITS_OF_ETAG: usize = 32;
 
 /// The strong entity tag of bytes with this digest: its first 32 hex digits, in quotes.
@@ -50,7 +49,12 @@ impl PartialEq for StaticDocument {
 
 impl Document {
     pub(super) fn new(body: Bytes, sha256: &str) -> Self {
-        Self { body, etag: HeaderValue::try_from(etag(sha256)).unwrap_or(HeaderValue::from_static("\"\"")) }
+        Self::tagged(body, &etag(sha256))
+    }
+
+    /// Bytes under a tag of their own, its quotes included.
+    pub(super) fn tagged(body: Bytes, etag: &str) -> Self {
+        Self { body, etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")) }
     }
 
     /// The document under these headers, or 304 when the client has it.
@@ -62,7 +66,6 @@ impl Document {
             headers.remove(CONTENT_ENCODING);
             return Answer { status: StatusCode::NOT_MODIFIED, headers, body: Body::Empty, why };
         }
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         Answer { status: StatusCode::OK, headers, body: Body::Bytes(self.body.clone()), why }
     }
 }

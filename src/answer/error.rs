@@ -1,6 +1,7 @@
 //! Everything that is refused, and the words of each refusal.
 
-use super::{ALLOWED, Answer, Body, Site, Why, insert};
+use super::request::Field;
+use super::{ALLOWED, Answer, Body, Site, Why};
 use crate::policy::Policy;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -18,22 +19,21 @@ pub struct Refusal {
 
 /// A parameter that is not what it should be.
 pub(super) struct Bad<'a> {
-    pub(super) field: &'static str,
+    pub(super) field: Field,
     pub(super) message: String,
     /// As it was given, decoded.
     pub(super) value: Option<&'a str>,
-    /// The closed set that it should have been of; empty where there is none.
-    pub(super) allowed: &'a [&'a str],
 }
 
 impl Bad<'_> {
-    pub(super) fn refusal(self) -> Refusal {
-        let mut details = format!("{{\"field\":{}", json(self.field));
+    /// The refusal; `allowed` is the closed set that it should have been of, empty where there is none.
+    pub(super) fn refusal<S: AsRef<str>>(self, allowed: &[S]) -> Refusal {
+        let mut details = format!("{{\"field\":{}", json(self.field.name()));
         if let Some(value) = self.value {
             details.push_str(&format!(",\"value\":{}", json(value)));
         }
-        if !self.allowed.is_empty() {
-            let allowed: Vec<String> = self.allowed.iter().map(|word| json(word)).collect();
+        if !allowed.is_empty() {
+            let allowed: Vec<String> = allowed.iter().map(|word| json(word.as_ref())).collect();
             details.push_str(&format!(",\"allowed\":[{}]", allowed.join(",")));
         }
         details.push('}');
@@ -109,7 +109,13 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Server error", "the edge could not answer")
     }
 
-    /// Nothing to get artifacts from, or no room.
+    /// No room for more connections, downloads or descriptors.
+    pub fn overloaded() -> Self {
+        let phrase = "Service unavailable";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", phrase, "the edge has as much to do as it may")
+    }
+
+    /// Nothing to get artifacts from.
     pub fn unavailable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -159,7 +165,7 @@ impl Refusal {
 
 /// The answer that a refusal is, with the headers of the family that the path belongs to.
 pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
-    let mut headers = site.template(Policy::Error, site.family_access(path));
+    let mut headers = site.templates().of(Policy::Error, site.family_access(path));
     match refusal.status {
         StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(ALLOW, ALLOWED),
         StatusCode::UNAUTHORIZED => {
@@ -174,7 +180,6 @@ pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
         json(&refusal.message),
         refusal.details
     );
-    insert(&mut headers, "Content-Length", &body.len().to_string());
     Answer {
         status: refusal.status,
         headers,

@@ -2,14 +2,17 @@
 
 use super::document::Document;
 use super::error::{Bad, Refusal};
-use super::request::{Parameters, Request};
+use super::request::{Field, Parameters, Request};
 use super::site::{Channel, Release};
 use super::{Answer, Site, Why};
 use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy, SortKey};
-use crate::policy::Policy;
-use crate::words::Hasher;
 use bytes::{BufMut, BytesMut};
+use http::header::{HeaderValue, LINK};
 use std::cmp::Ordering;
+use std::fmt::Write;
+
+/// These fields are not of a closed set.
+const NO_WORDS: [&str; 0] = [];
 
 /// Which list.
 #[derive(Clone, Copy)]
@@ -37,9 +40,9 @@ pub(super) fn page(
     let last = releases.last().filter(|_| end < total);
     let next = last.map(|last| list.cursor_after(last));
 
-    let mut headers = site.template(Policy::View, site.v2_access());
-    if let Some(next) = &next {
-        super::insert(&mut headers, "Link", &list.link(size, next));
+    let mut headers = site.templates().view();
+    if let Some(link) = next.as_ref().and_then(|next| HeaderValue::try_from(list.link(size, next)).ok()) {
+        headers.insert(LINK, link);
     }
     let document = compose(channel, &releases, total, next.as_deref());
     let why = Why::rule("a page of a channel's offered releases").through(question.channel);
@@ -47,21 +50,21 @@ pub(super) fn page(
 }
 
 fn page_size(parameters: &Parameters<'_>) -> Result<usize, Refusal> {
-    let Some(value) = parameters.one("page_size", &[])? else { return Ok(DEFAULT_PAGE_SIZE) };
+    let Some(value) = parameters.one(Field::PageSize, || NO_WORDS)? else { return Ok(DEFAULT_PAGE_SIZE) };
     let digits = value.len() <= 3 && value.bytes().all(|b| b.is_ascii_digit()) && !value.starts_with('0');
     value.parse().ok().filter(|size| digits && (1..=MAX_PAGE_SIZE).contains(size)).ok_or_else(|| {
         let message = format!("page_size must be an integer between 1 and {MAX_PAGE_SIZE}");
-        Bad { field: "page_size", message, value: Some(value), allowed: &[] }.refusal()
+        Bad { field: Field::PageSize, message, value: Some(value) }.refusal(&NO_WORDS)
     })
 }
 
 fn cursor(parameters: &Parameters<'_>, channel: &Channel, question: Question) -> Result<Option<SortKey>, Refusal> {
-    let Some(value) = parameters.one("cursor", &[])? else { return Ok(None) };
+    let Some(value) = parameters.one(Field::Cursor, || NO_WORDS)? else { return Ok(None) };
     match Cursor::decode(value, &channel.name, question.sort_by, question.order) {
         Some(key) => Ok(Some(key)),
         None => {
             let message = "cursor is not valid for this list".to_owned();
-            Err(Bad { field: "cursor", message, value: Some(value), allowed: &[] }.refusal())
+            Err(Bad { field: Field::Cursor, message, value: Some(value) }.refusal(&NO_WORDS))
         }
     }
 }
@@ -123,14 +126,13 @@ fn nth(places: &[usize], place: usize, order: Order) -> Option<usize> {
     places.get(place).copied()
 }
 
-/// Puts the page together; its tag comes from the hashes of the pieces, because hashing the page would cost four times
-/// as much as all the rest.
+/// Puts the page together; its tag is made of the tags of the pieces, because hashing the page would cost four times as
+/// much as all the rest. At one address nothing else but the total and the end can differ.
 fn compose(channel: &Channel, releases: &[&Release], total: usize, next: Option<&str>) -> Document {
     let length: usize =
         releases.iter().map(|release| channel.prefix.len().saturating_add(release.tail.len()).saturating_add(1)).sum();
     let mut body = BytesMut::with_capacity(length.saturating_add(400));
-    let mut tag = Hasher::default();
-    tag.update(&channel.prefix);
+    let mut tag = PageTag::default();
     body.put_slice(b"{\"data\":[");
     for (place, release) in releases.iter().enumerate() {
         if place > 0 {
@@ -138,11 +140,36 @@ fn compose(channel: &Channel, releases: &[&Release], total: usize, next: Option<
         }
         body.put_slice(&channel.prefix);
         body.put_slice(&release.tail);
-        tag.update(release.tail_hash.bytes());
+        tag.add(release.tail_tag);
     }
-    let cursor = next.map_or("null".to_owned(), |next| format!("\"{next}\""));
-    let end = format!("],\"total_count\":{total},\"next_cursor\":{cursor}}}\n");
-    tag.update(end.as_bytes());
-    body.put_slice(end.as_bytes());
-    Document::new(body.freeze(), &tag.finish().hex())
+    tag.add(u128::from(next.is_some()));
+    tag.add(u128::try_from(total).unwrap_or(u128::MAX));
+    let _ = match next {
+        Some(next) => write!(body, "],\"total_count\":{total},\"next_cursor\":\"{next}\"}}\n"),
+        None => write!(body, "],\"total_count\":{total},\"next_cursor\":null}}\n"),
+    };
+    Document::tagged(body.freeze(), &tag.text())
+}
+
+/// A polynomial over the pieces' 128-bit hashes: whoever changes, adds, removes or swaps a piece changes it.
+struct PageTag(u128);
+
+impl Default for PageTag {
+    /// Another form of page would begin with another number.
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl PageTag {
+    /// An odd number with no pattern: the fraction of the golden ratio.
+    const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+    fn add(&mut self, piece: u128) {
+        self.0 = self.0.wrapping_mul(Self::FACTOR).wrapping_add(piece);
+    }
+
+    fn text(&self) -> String {
+        format!("\"{:032x}\"", self.0)
+    }
 }

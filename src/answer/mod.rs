@@ -8,6 +8,7 @@
 mod artifact;
 mod document;
 mod error;
+mod headers;
 mod list;
 mod negotiate;
 mod questions;
@@ -18,13 +19,15 @@ mod v2;
 pub use artifact::artifact;
 pub use error::{Refusal, refuse};
 pub use questions::{differing_questions, questions};
-pub use request::Request;
+pub use request::{Field, Request};
 pub use site::{Site, SiteError, Stored};
 
 use crate::policy::{Access, PREFLIGHT, Policy};
+use crate::words::Platform;
 use bytes::Bytes;
+use headers::insert;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use std::sync::Arc;
 
 /// What is sent, and why.
@@ -32,7 +35,7 @@ use std::sync::Arc;
 pub struct Answer {
     /// The status line.
     pub status: StatusCode,
-    /// Every header but `Date` and `Connection`.
+    /// Every header but `Date`, `Connection`, and a `Content-Length` that the body tells.
     pub headers: HeaderMap,
     /// What comes behind the headers; a HEAD request has none of it, but the length of it.
     pub body: Body,
@@ -60,13 +63,24 @@ pub struct Why {
     pub release: Option<usize>,
     /// Index of the channel that was asked.
     pub channel: Option<usize>,
+    /// What of the release is redirected to, when a download was asked for.
+    pub download: Option<Download>,
     /// What was asked is not a request; nothing behind it on the connection can be trusted.
     pub closes: bool,
 }
 
+/// What of a release a download is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Download {
+    /// Its artifact for a platform.
+    Artifact(Platform),
+    /// A file that belongs to it.
+    Attachment,
+}
+
 impl Why {
     const fn rule(rule: &'static str) -> Self {
-        Self { rule, release: None, channel: None, closes: false }
+        Self { rule, release: None, channel: None, download: None, closes: false }
     }
 
     const fn of(self, release: usize) -> Self {
@@ -75,6 +89,20 @@ impl Why {
 
     const fn through(self, channel: usize) -> Self {
         Self { channel: Some(channel), ..self }
+    }
+}
+
+impl Answer {
+    /// The `Content-Length` that is sent with it; none where there may be none.
+    pub fn content_length(&self) -> Option<u64> {
+        let told = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let bodiless = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        told.or_else(|| match &self.body {
+            _ if bodiless => None,
+            Body::Empty => Some(0),
+            Body::Bytes(bytes) => u64::try_from(bytes.len()).ok(),
+            Body::Artifact(_) => None,
+        })
     }
 }
 
@@ -141,7 +169,7 @@ impl<'a> Route<'a> {
 }
 
 fn preflight(site: &Site, access: Access) -> Answer {
-    let mut headers = site.template(Policy::Plain, access);
+    let mut headers = site.templates().of(Policy::Plain, access);
     headers.insert(ALLOW, ALLOWED);
     if access == Access::Public {
         for (name, value) in PREFLIGHT {
@@ -156,18 +184,14 @@ fn preflight(site: &Site, access: Access) -> Answer {
     }
 }
 
-/// The same headers, and the length that the body would have had.
-fn without_body(mut answer: Answer) -> Answer {
-    if let Body::Bytes(bytes) = &answer.body {
-        answer.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes.len()));
-        answer.body = Body::Empty;
+/// What HEAD is answered: the same headers, and the length that the body would have had.
+pub fn without_body(mut answer: Answer) -> Answer {
+    if matches!(answer.body, Body::Artifact(_)) {
+        return answer;
     }
+    if let Some(length) = answer.content_length() {
+        answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer.body = Body::Empty;
     answer
-}
-
-/// Adds a header of the policy table; its names and values are valid, a wrong one would be left out.
-fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
-    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-        headers.insert(name, value);
-    }
 }

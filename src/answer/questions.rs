@@ -6,7 +6,7 @@ use super::site::{Channel, Release};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
 use crate::snapshot::is_tile;
-use crate::words::{Platform, Word};
+use crate::words::Platform;
 use std::fmt::Arguments;
 
 /// Every question that has an answer of its own, in no order: each document, view, list, and download.
@@ -72,7 +72,7 @@ fn of_release(site: &Site, release: &Release, mut take: impl FnMut(Arguments<'_>
         take(format_args!("/v2/agent-releases/{version}?channel={}", channel.name));
     }
     for target in &release.targets {
-        let platform = target.platform.as_deref().and_then(|id| Platform::parse(id).ok());
+        let platform = target.platform;
         if let Some(query) = platform.and_then(Platform::query) {
             take(format_args!("/v2/agent-releases/{version}/download?{query}"));
         }

@@ -1,30 +1,29 @@
 //! The compiled site, indexed for answering: made once from a verified snapshot, never changed.
 
-use super::document::{Document, SNAPSHOT, StaticDocument, etag};
-use super::insert;
+use super::document::{Document, StaticDocument, etag};
+use super::headers::{Templates, YANKED, insert};
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
-use crate::words::{Sha256, Timestamp, Version, Word};
+use crate::words::{Platform, Sha256, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, HeaderName};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-const YANKED: &str = "x-release-yanked";
 const DIGITS_OF_ID: usize = 16;
 
 /// Every answer, ready.
 #[derive(Debug)]
 pub struct Site {
     id: String,
+    generation: u64,
     product: String,
-    v2_access: Access,
     /// Whether downloads have somewhere to lead to.
     has_store: bool,
     documents: HashMap<Box<str>, StaticDocument>,
@@ -32,8 +31,7 @@ pub struct Site {
     releases: Vec<Release>,
     by_version: HashMap<Box<str>, usize>,
     stored: HashMap<Box<str>, Arc<Stored>>,
-    /// The headers of each policy, public and required, with the snapshot's id.
-    templates: Vec<(Policy, Access, HeaderMap)>,
+    templates: Templates,
 }
 
 /// Why a snapshot does not become a site.
@@ -78,8 +76,8 @@ pub(super) struct Release {
     pub(super) default_channel: usize,
     /// Its document without `{"channel":"…"` and the final newline.
     pub(super) tail: Bytes,
-    /// The hash of the tail, from which a list page's tag is made.
-    pub(super) tail_hash: Sha256,
+    /// From the hash of the tail; a list page's tag is made of these.
+    pub(super) tail_tag: u128,
     /// Its document as each channel shows it; `None` for a channel that it is not in.
     pub(super) views: Vec<Option<Document>>,
     pub(super) targets: Vec<Target>,
@@ -89,7 +87,7 @@ pub(super) struct Release {
 #[derive(Debug, PartialEq)]
 pub(super) struct Target {
     /// `None` for an attachment.
-    pub(super) platform: Option<Box<str>>,
+    pub(super) platform: Option<Platform>,
     pub(super) filename: Box<str>,
     pub(super) location: HeaderValue,
     pub(super) disposition: HeaderValue,
@@ -128,22 +126,21 @@ impl Site {
         let snapshot_header = HeaderValue::try_from(digits).map_err(|error| wrong(crate::snapshot::INDEX, error.to_string()))?;
         let mut site = Self {
             id: index.id.clone(),
+            generation: index.generation,
             product: table.product.to_string(),
-            v2_access: table.v2_access,
             has_store: map.base_url.is_some() || local_store,
             documents: HashMap::new(),
             channels: Vec::new(),
             releases: Vec::with_capacity(table.releases.len()),
             by_version: HashMap::with_capacity(table.releases.len()),
             stored: HashMap::new(),
-            templates: templates(&snapshot_header),
+            templates: Templates::new(snapshot_header, table.v2_access),
         };
         let mut shared = HashMap::new();
         // The id says nothing of what is kept, so that is nothing but old tiles.
         let kept = index.kept.iter().filter(|row| is_tile(&row.path) && index.row(&row.path).is_none());
         for row in index.files.iter().chain(kept) {
-            site.add_document(row, files, &snapshot_header, &mut shared)
-                .ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
+            site.add_document(row, files, &mut shared).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
         }
         let prefixes: Vec<Bytes> = table.channels.iter().map(|channel| channel_prefix(&channel.name)).collect();
         for entry in &table.releases {
@@ -164,6 +161,16 @@ impl Site {
     /// The id of the snapshot.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How many times the live site had been replaced when this one was published; 0 when it never was published.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The first digits of the id, as answers show them.
+    pub fn short_id(&self) -> &str {
+        self.id.get(..DIGITS_OF_ID).unwrap_or(&self.id)
     }
 
     /// What the releases are releases of.
@@ -187,7 +194,12 @@ impl Site {
     }
 
     pub(super) fn v2_access(&self) -> Access {
-        self.v2_access
+        self.templates.v2_access()
+    }
+
+    /// The headers of each kind of answer, the snapshot's id among them.
+    pub(super) fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     /// Whether downloads have somewhere to lead to: a storage with an address, or the edge's own.
@@ -206,7 +218,7 @@ impl Site {
     /// Whether both sites answer alike about what they hold alike.
     pub(super) fn answers_like(&self, other: &Site) -> bool {
         let names = |site: &Site| site.channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
-        self.v2_access == other.v2_access && self.has_store == other.has_store && names(self) == names(other)
+        self.v2_access() == other.v2_access() && self.has_store == other.has_store && names(self) == names(other)
     }
 
     pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {
@@ -230,21 +242,14 @@ impl Site {
     pub(super) fn family_access(&self, path: &str) -> Access {
         let below = |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let v2 = below("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
-        let family = if v2 { self.v2_access } else { Access::Public };
+        let family = if v2 { self.v2_access() } else { Access::Public };
         self.document(path).map_or(family, StaticDocument::access)
-    }
-
-    /// The headers of a kind of answer, the snapshot's id among them.
-    pub(super) fn template(&self, policy: Policy, access: Access) -> HeaderMap {
-        let found = self.templates.iter().find(|(other, of, _)| *other == policy && *of == access);
-        found.map(|(_, _, headers)| headers.clone()).unwrap_or_default()
     }
 
     fn add_document<'r>(
         &mut self,
         row: &'r Row,
         files: &Files,
-        snapshot: &HeaderValue,
         shared: &mut HashMap<&'r BTreeMap<String, String>, Arc<HeaderMap>>,
     ) -> Option<()> {
         let (address, access) = match row.path.strip_prefix("public/") {
@@ -258,7 +263,7 @@ impl Site {
             .iter()
             .map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
         let headers =
-            Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(header_map(row.headers.iter(), snapshot))));
+            Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(self.templates.document(row.headers.iter()))));
         let document =
             StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
         self.documents.insert(format!("/{address}").into(), document);
@@ -271,7 +276,7 @@ impl Site {
         if self.releases.last().is_some_and(|last| last.version >= version) {
             return Err(format!("`{version}` is out of order"));
         }
-        let folder = if self.v2_access == Access::Public { "public" } else { "private" };
+        let folder = if self.v2_access() == Access::Public { "public" } else { "private" };
         let path = format!("{folder}/v2/agent-releases/{version}.json");
         let (row, body) = index.row(&path).zip(files.get(&path)).ok_or_else(|| format!("`{version}` has no document"))?;
         let prefix_of =
@@ -305,7 +310,7 @@ impl Site {
                 .map_err(|error| error.to_string())?,
             recalled: (entry.state == State::Recalled).then(|| reason.into()),
             default_channel: entry.default_channel,
-            tail_hash: Sha256::of(&tail),
+            tail_tag: u128::from_be_bytes(*Sha256::of(&tail).bytes().first_chunk().unwrap_or(&[0; 16])),
             tail,
             views,
             targets: Vec::new(),
@@ -359,7 +364,7 @@ impl Site {
             }
         }
         let target = Target {
-            platform: row.platform.map(Into::into),
+            platform: row.platform.map(Platform::parse).transpose().ok()?,
             filename: row.filename.as_ref().into(),
             location: HeaderValue::try_from(row.location.as_ref()).ok()?,
             disposition,
@@ -378,7 +383,7 @@ impl Site {
     ) -> Option<Stored> {
         let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
         let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
-        let mut headers = self.template(policy, self.v2_access);
+        let mut headers = self.templates.of(policy, self.v2_access());
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(row.content_type.as_ref()).ok()?);
         headers.insert(http::header::CONTENT_DISPOSITION, disposition.clone());
         headers.insert(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -394,6 +399,11 @@ impl Site {
 }
 
 impl Release {
+    /// Where the artifact for a platform is redirected to.
+    pub(super) fn target(&self, platform: Platform) -> Option<&Target> {
+        self.targets.iter().find(|target| target.platform == Some(platform))
+    }
+
     /// Its place in a list.
     pub(super) fn sort_key(&self, by: SortBy) -> SortKey {
         SortKey::new(by, self.published_at.clone(), self.version.clone())
@@ -402,24 +412,9 @@ impl Release {
     /// Adds the header that says that the release is not offered any more.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
         if let Some(reason) = &self.yanked {
-            headers.insert(HeaderName::from_static(YANKED), reason.clone());
+            headers.insert(YANKED, reason.clone());
         }
     }
-}
-
-/// Every policy's headers, once, so that an answer only copies them.
-fn templates(snapshot: &HeaderValue) -> Vec<(Policy, Access, HeaderMap)> {
-    let all = Policy::ALL.into_iter().flat_map(|policy| [Access::Public, Access::Required].map(|access| (policy, access)));
-    all.map(|(policy, access)| (policy, access, header_map(policy.headers(access).into_iter(), snapshot))).collect()
-}
-
-fn header_map(pairs: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>, snapshot: &HeaderValue) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16);
-    for (name, value) in pairs {
-        insert(&mut headers, name.as_ref(), value.as_ref());
-    }
-    headers.insert(SNAPSHOT, snapshot.clone());
-    headers
 }
 
 /// `{"channel":"stable"`: `channel` is the first key of a release, so that all its views share the rest.

@@ -2,19 +2,19 @@
 
 use super::error::{Bad, Refusal};
 use super::list;
-use super::request::{Parameters, Request};
+use super::request::{Field, Parameters, Request};
 use super::site::{Release, Target};
-use super::{Answer, Body, Site, Why};
+use super::{Answer, Body, Download, Site, Why};
 use crate::lists::{Order, SortBy};
-use crate::policy::Policy;
 use crate::words::{Arch, Os, Platform};
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, HeaderValue, LOCATION};
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 
 /// The systems that queries name; Linux has only the path form.
 const SYSTEMS: [&str; 2] = [Os::Windows.as_str(), Os::Macos.as_str()];
 const ARCHS: [&str; 2] = [Arch::Arm64.as_str(), Arch::X86_64.as_str()];
 const STABLE: &str = crate::words::Channel::STABLE;
+/// Of `{version}/download/macos/{arch}/{filename}`, the longest address below the family's.
+const MOST_SEGMENTS: usize = 5;
 
 /// An address of V2.
 pub(super) enum Route<'a> {
@@ -41,11 +41,13 @@ impl<'a> Route<'a> {
         if rest.is_empty() {
             return Some(Self::List);
         }
-        let segments: Vec<&str> = rest.strip_prefix('/')?.split('/').collect();
-        if segments.iter().any(|segment| segment.is_empty()) {
-            return None;
+        let mut segments = [""; MOST_SEGMENTS];
+        let mut count = 0usize;
+        for segment in rest.strip_prefix('/')?.split('/') {
+            *segments.get_mut(count).filter(|_| !segment.is_empty())? = segment;
+            count = count.saturating_add(1);
         }
-        Some(match *segments.as_slice() {
+        Some(match *segments.get(..count)? {
             ["latest"] => Self::Latest,
             // These end like files, and no version does.
             [name] if [".json", ".gz", ".br"].iter().any(|ending| name.ends_with(ending)) => return None,
@@ -73,8 +75,8 @@ pub(super) fn answer(
             let channel = channel(site, parameters)?.unwrap_or(stable(site));
             let question = list::Question {
                 channel,
-                sort_by: parameters.one_of("sort_by", &SortBy::WORDS)?.and_then(SortBy::parse).unwrap_or(SortBy::PublishedAt),
-                order: parameters.one_of("sort_order", &Order::WORDS)?.and_then(Order::parse).unwrap_or(Order::Desc),
+                sort_by: parameters.one_of(Field::SortBy, || SortBy::WORDS, SortBy::parse)?.unwrap_or(SortBy::PublishedAt),
+                order: parameters.one_of(Field::SortOrder, || Order::WORDS, Order::parse)?.unwrap_or(Order::Desc),
             };
             list::page(site, request, question, parameters)
         }
@@ -102,10 +104,8 @@ pub(super) fn answer(
         Route::File { version, os, arch, filename } => {
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
             refuse_recalled(release, index)?;
-            let platform = Platform::from_folders(os, arch).map(Platform::id);
-            let target = release.targets.iter().find(|target| {
-                target.platform.is_some() && target.platform.as_deref() == platform && *target.filename == *filename
-            });
+            let platform = Platform::from_folders(os, arch);
+            let target = platform.and_then(|platform| release.target(platform)).filter(|target| *target.filename == *filename);
             let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch).about(index))?;
             redirect(site, release, target, Why::rule("the path form of a download").of(index))
         }
@@ -120,9 +120,8 @@ pub(super) fn answer(
 }
 
 fn channel(site: &Site, parameters: &Parameters<'_>) -> Result<Option<usize>, Refusal> {
-    let names: Vec<&str> = site.channels().iter().map(|channel| &*channel.name).collect();
-    let asked = parameters.one_of("channel", &names)?;
-    Ok(asked.and_then(|asked| names.iter().position(|name| *name == asked)))
+    let names = || site.channels().iter().map(|channel| &*channel.name).collect::<Vec<_>>();
+    parameters.one_of(Field::Channel, names, |asked| site.channels().iter().position(|channel| *channel.name == *asked))
 }
 
 /// `stable` is always there.
@@ -143,40 +142,38 @@ fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: W
         let name = site.channel_name(channel).unwrap_or_default();
         return Err(Refusal::not_in_channel(release.version.as_str(), name).about(index).in_channel(channel));
     };
-    let mut headers = site.template(Policy::View, site.v2_access());
+    let mut headers = site.templates().view();
     release.mark(&mut headers);
     Ok(document.answer(headers, request.headers, why.of(index).through(channel)))
 }
 
-/// The platform that a download asks for, as the parameters spell it.
-struct Wanted {
-    os: Os,
-    arch: Option<&'static str>,
-}
-
-fn wanted(parameters: &Parameters<'_>) -> Result<Wanted, Refusal> {
-    let bad = |field, message: &str, value, allowed| Err(Bad { field, message: message.to_owned(), value, allowed }.refusal());
-    let Some(platform) = parameters.one_of("platform", &SYSTEMS)? else {
-        return bad("platform", "platform is required", None, &SYSTEMS);
+/// The platform that a download asks for.
+fn wanted(parameters: &Parameters<'_>) -> Result<Platform, Refusal> {
+    let bad =
+        |field, message: &str, value, allowed: &[&str]| Err(Bad { field, message: message.to_owned(), value }.refusal(allowed));
+    let system = |word: &str| [Os::Windows, Os::Macos].into_iter().find(|os| os.as_str() == word);
+    let Some(os) = parameters.one_of(Field::Platform, || SYSTEMS, system)? else {
+        return bad(Field::Platform, "platform is required", None, &SYSTEMS);
     };
-    if platform == Os::Windows.as_str() {
-        return match parameters.one("arch", &ARCHS)? {
-            None => Ok(Wanted { os: Os::Windows, arch: None }),
-            value => bad("arch", "arch is not allowed when platform=windows", value, &ARCHS),
+    if os == Os::Windows {
+        return match parameters.one(Field::Arch, || ARCHS)? {
+            None => Ok(Platform::WindowsX86_64),
+            value => bad(Field::Arch, "arch is not allowed when platform=windows", value, &ARCHS),
         };
     }
-    match parameters.one_of("arch", &ARCHS)? {
-        Some(asked) => Ok(Wanted { os: Os::Macos, arch: ARCHS.into_iter().find(|arch| *arch == asked) }),
-        None => bad("arch", "arch is required when platform=macos", None, &ARCHS),
+    match parameters.one_of(Field::Arch, || ARCHS, |word| Platform::from_folders(os, Some(word)))? {
+        Some(platform) => Ok(platform),
+        None => bad(Field::Arch, "arch is required when platform=macos", None, &ARCHS),
     }
 }
 
-fn download(site: &Site, index: usize, Wanted { os, arch }: Wanted, why: Why) -> Result<Answer, Refusal> {
+fn download(site: &Site, index: usize, platform: Platform, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
     refuse_recalled(release, index)?;
-    let id = Platform::from_folders(os, arch).map(Platform::id);
-    let target = release.targets.iter().find(|target| target.platform.is_some() && target.platform.as_deref() == id);
-    let target = target.ok_or_else(|| Refusal::no_artifact(release.version.as_str(), os.as_str(), arch).about(index))?;
+    let target = release.target(platform).ok_or_else(|| {
+        let arch = platform.folder().split_once('/').map(|(_, arch)| arch);
+        Refusal::no_artifact(release.version.as_str(), platform.os().as_str(), arch).about(index)
+    })?;
     redirect(site, release, target, why.of(index))
 }
 
@@ -188,13 +185,8 @@ fn redirect(site: &Site, release: &Release, target: &Target, why: Why) -> Result
     if !site.has_store() {
         return Err(Refusal::unavailable());
     }
-    let mut headers = site.template(Policy::Redirect, site.v2_access());
-    headers.insert(LOCATION, target.location.clone());
-    headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
-    if let Some(checksum) = &target.checksum {
-        headers.insert(HeaderName::from_static("x-checksum-sha256"), checksum.clone());
-    }
+    let mut headers = site.templates().redirect(target);
     release.mark(&mut headers);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    let why = Why { download: Some(target.platform.map_or(Download::Attachment, Download::Artifact)), ..why };
     Ok(Answer { status: StatusCode::FOUND, headers, body: Body::Empty, why })
 }

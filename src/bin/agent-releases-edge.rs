@@ -1,12 +1,14 @@
 //! The redirector alone: serves a compiled site, and nothing else.
 
+use agent_releases::edge::log::{Lines, Log, line, panic_line};
 use agent_releases::edge::{Config, Event, run};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Serve a compiled site of agent releases: its documents, its queries, and its download redirects.
 ///
@@ -31,22 +33,41 @@ struct Arguments {
     /// Seconds that a connection may stay open without a request
     #[arg(long, env = "AGENT_RELEASES_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle_timeout: u64,
-    /// Seconds that running answers may take after SIGTERM
+    /// Seconds that running answers may take after SIGTERM; downloads that make progress may take longer
     #[arg(long, env = "AGENT_RELEASES_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
+    /// Write a line to the log for each request
+    #[arg(long, env = "AGENT_RELEASES_ACCESS_LOG")]
+    access_log: bool,
+    /// Where to answer operators: /healthz, /ready and /metrics. Default: nowhere
+    #[arg(long, env = "AGENT_RELEASES_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
 }
+
+/// How long the end waits for whoever reads the log.
+const LOG_TIME: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = Config {
         site: arguments.site,
         listen: arguments.listen,
+        admin_listen: arguments.admin_listen,
         artifacts: arguments.artifacts,
         hosts: arguments.hosts,
         idle_timeout: Duration::from_secs(arguments.idle_timeout),
         drain_timeout: Duration::from_secs(arguments.drain_timeout),
+        access_log: arguments.access_log,
     };
-    match run(&config, tell) {
+    let log = Log::new(std::io::stderr());
+    let (lines, panics) = (log.lines(), log.lines());
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = panics.put(panic_line(panic.location(), SystemTime::now()));
+    }));
+    let result = run(&config, Arc::new(move |event| tell(event, &lines)));
+    let _ = std::panic::take_hook();
+    log.end(LOG_TIME);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "agent-releases-edge: {error}");
@@ -55,27 +76,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever reads stdout or stderr may have gone; that is no reason to stop serving.
-fn tell(event: &Event<'_>) {
-    let line = match event {
-        Event::Listening(address) => {
-            let mut stdout = std::io::stdout();
-            let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
-            return;
-        }
-        Event::NoStore => {
-            serde_json::json!({"level": "warn", "event": "downloads are answered 503: the site has no base_url, and there is no --artifacts"})
-        }
-        Event::Reloaded(site) => {
-            serde_json::json!({"level": "info", "event": "reloaded", "snapshot": site.id(), "releases": site.release_count()})
-        }
-        Event::Refused(error) => {
-            serde_json::json!({"level": "error", "event": "snapshot refused, the last good one is kept", "error": error.to_string()})
-        }
-        Event::StoreGone(error) => {
-            serde_json::json!({"level": "error", "event": "the artifacts' folder cannot be opened, the one from before is kept", "error": error.to_string()})
-        }
-        Event::Draining => serde_json::json!({"level": "info", "event": "draining"}),
+/// Addresses go to stdout, everything else to the log. Whoever reads them may have gone; that is no reason to stop serving.
+fn tell(event: &Event<'_>, lines: &Lines) -> bool {
+    let address = match event {
+        Event::Listening(address) => format!("listening on http://{address}"),
+        Event::AdminListening(address) => format!("admin listening on http://{address}"),
+        event => return line(event, SystemTime::now()).is_none_or(|line| lines.put(line)),
     };
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{address}").and_then(|()| stdout.flush()).is_ok()
 }

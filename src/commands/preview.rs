@@ -8,6 +8,7 @@ use agent_releases::problem::Problem;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How often the sources are looked at.
@@ -34,15 +35,21 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let config = Config {
         site: site.clone(),
         listen: arguments.listen,
+        admin_listen: None,
         artifacts: options.artifacts.is_dir().then(|| options.artifacts.clone()),
         hosts: Vec::new(),
         idle_timeout: Duration::from_secs(75),
         drain_timeout: Duration::from_secs(1),
+        access_log: false,
     };
     let console = *console;
     // Ends with the process, which ends with the edge.
     std::thread::spawn(move || watch(&options, &site, seen, console));
-    serve(&config, |event| tell(event, console)).map_err(|error| Failure::general(error.to_string()))?;
+    let tell = move |event: &Event<'_>| {
+        tell(event, console);
+        true
+    };
+    serve(&config, Arc::new(tell)).map_err(|error| Failure::general(error.to_string()))?;
     Ok(Exit::Fine)
 }
 
@@ -89,6 +96,6 @@ fn tell(event: &Event<'_>, console: Console) {
             console.say("downloads are answered 503: the catalog has no base_url, and there is no artifacts folder")
         }
         Event::StoreGone(error) => console.say(&format!("the artifacts folder cannot be opened: {error}")),
-        Event::Draining => {}
+        Event::Narrowed(_) | Event::AdminListening(_) | Event::Request(_) | Event::Panicked { .. } | Event::Draining => {}
     }
 }

@@ -2,12 +2,12 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
-use agent_releases::answer::{Answer, Body, Request, Site, answer, artifact, refuse};
+use agent_releases::answer::{Answer, Body, Request, Site, answer, artifact, refuse, without_body};
 use agent_releases::compile::compile;
-use agent_releases::edge::gate;
+use agent_releases::edge::{RawHead, gate};
 use agent_releases::store::Store;
 use clap::Args;
-use http::header::{ACCEPT_ENCODING, HOST};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// Show what the edge would answer to an address, and which rule and release it comes from.
@@ -67,14 +67,12 @@ fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap)
     head.method = arguments.method.clone();
     head.uri = target.parse().map_err(|error| Failure::Usage(format!("`{target}` is no address: {error}")))?;
     head.headers = headers;
-    if let Err(refusal) = gate(&head, &[]) {
-        let mut answer = refuse(site, head.uri.path(), &refusal);
-        if head.method == Method::HEAD {
-            answer.body = Body::Empty;
-        }
-        return Ok(answer);
+    let raw = RawHead { lines: head.headers.len(), ..RawHead::default() };
+    if let Err(refusal) = gate(&head, &raw, &[]) {
+        let answer = refuse(site, head.uri.path(), &refusal);
+        return Ok(if head.method == Method::HEAD { without_body(answer) } else { answer });
     }
-    // As the edge does: what stands behind a `#` is no part of a request.
+    // As a browser does: what stands behind a `#` is not sent.
     let target = head.uri.path_and_query().map_or(target, |target| target.as_str());
     let request = Request::new(&head.method, target, &head.headers);
     let answer = answer(site, &request);
@@ -103,6 +101,9 @@ fn show(answer: &Answer, console: &Console) {
     console.result(&answer.status.to_string());
     for (name, value) in &answer.headers {
         console.result(&format!("{name}: {}", value.to_str().unwrap_or_default()));
+    }
+    if let (Some(length), false) = (answer.content_length(), answer.headers.contains_key(CONTENT_LENGTH)) {
+        console.result(&format!("content-length: {length}"));
     }
     match &answer.body {
         Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => {

@@ -1,17 +1,19 @@
 //! The bytes of a response: from memory at once, or from a file piece by piece.
 
-use bytes::Bytes;
+use super::conversation::Conversation;
+use super::limits::PIECE;
+use super::serve::Place;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
+use rustix::io::{ReadWriteFlags, preadv2};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::task::{JoinHandle, spawn_blocking};
-
-/// Bytes read from a file at a time.
-const PIECE: u64 = 256 * 1024;
 
 /// A response's body.
 pub(super) enum EdgeBody {
@@ -20,49 +22,85 @@ pub(super) enum EdgeBody {
     /// All of it.
     Full(Bytes),
     /// A part of a file.
-    File(FileBody),
+    File(Box<FileBody>),
 }
 
-/// A part of a file, read off the runtime's thread, a piece when the one before has been taken.
+/// A part of a file, read a piece when the one before has been taken: at once when the system has it in memory, else off
+/// the core's thread.
 pub(super) struct FileBody {
-    file: Option<File>,
+    source: Source,
     rest: Range<u64>,
-    reading: Option<JoinHandle<(File, io::Result<Vec<u8>>)>>,
+    buffer: BytesMut,
+    conversation: Rc<Conversation>,
+    /// One of the places for artifacts being sent, held until the end.
+    _place: Place,
+}
+
+enum Source {
+    File(File),
+    Reading(JoinHandle<(File, io::Result<BytesMut>)>),
+    Gone,
 }
 
 impl FileBody {
-    pub(super) fn new(file: File, range: Range<u64>) -> Self {
-        Self { file: Some(file), rest: range, reading: None }
+    pub(super) fn new(file: File, range: Range<u64>, conversation: Rc<Conversation>, place: Place) -> Self {
+        Self { source: Source::File(file), rest: range, buffer: BytesMut::new(), conversation, _place: place }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        if let Some(file) = self.file.take() {
-            let (start, length) = (self.rest.start, PIECE.min(self.rest.end.saturating_sub(self.rest.start)));
-            self.reading = Some(spawn_blocking(move || {
-                let piece = read(&file, start, length);
-                (file, piece)
+        let piece = match ready!(self.poll_read(context)) {
+            Ok(piece) => piece,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        self.rest.start = self.rest.start.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if self.rest.is_empty() {
+            self.conversation.stream_is_whole();
+        }
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if let Source::File(file) = &self.source {
+            let left = usize::try_from(self.rest.end.saturating_sub(self.rest.start)).unwrap_or(usize::MAX);
+            // hyper has written the piece before, so its memory is taken again.
+            self.buffer.resize(PIECE.min(left), 0);
+            match read_cached(file, &mut self.buffer, self.rest.start) {
+                Some(bytes) => {
+                    self.buffer.truncate(bytes);
+                    return Poll::Ready(Ok(self.buffer.split().freeze()));
+                }
+                None => self.read_elsewhere(),
+            }
+        }
+        let Source::Reading(reading) = &mut self.source else {
+            return Poll::Ready(Err(io::Error::other("the file is gone")));
+        };
+        let (file, piece) = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other)?;
+        self.source = Source::File(file);
+        Poll::Ready(piece.map(BytesMut::freeze))
+    }
+
+    fn read_elsewhere(&mut self) {
+        let (mut piece, start) = (self.buffer.split(), self.rest.start);
+        if let Source::File(file) = std::mem::replace(&mut self.source, Source::Gone) {
+            self.source = Source::Reading(spawn_blocking(move || {
+                let result = file.read_exact_at(&mut piece, start);
+                (file, result.map(|()| piece))
             }));
         }
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let (file, piece) = match ready!(Pin::new(reading).poll(context)) {
-            Ok(done) => done,
-            Err(error) => return Poll::Ready(Some(Err(io::Error::other(error)))),
-        };
-        self.reading = None;
-        let piece = piece?;
-        self.rest.start = self.rest.start.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        self.file = Some(file);
-        Poll::Ready(Some(Ok(piece.into())))
     }
 }
 
-fn read(file: &File, start: u64, length: u64) -> io::Result<Vec<u8>> {
-    let mut piece = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut piece, start)?;
-    Ok(piece)
+/// Reads what is in the system's memory; `None` when that is nothing, or the file system can't say.
+fn read_cached(file: &File, piece: &mut [u8], start: u64) -> Option<usize> {
+    match preadv2(file, &mut [IoSliceMut::new(piece)], start, ReadWriteFlags::NOWAIT) {
+        Ok(bytes) if bytes > 0 => Some(bytes),
+        // The other way of reading waits, or gives the error its words.
+        Ok(_) | Err(_) => None,
+    }
 }
 
 impl Body for EdgeBody {
@@ -73,10 +111,11 @@ impl Body for EdgeBody {
         let this = self.get_mut();
         match this {
             EdgeBody::Empty => Poll::Ready(None),
-            EdgeBody::Full(_) => match std::mem::replace(this, EdgeBody::Empty) {
-                EdgeBody::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                EdgeBody::Empty | EdgeBody::File(_) => Poll::Ready(None),
-            },
+            EdgeBody::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = EdgeBody::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
             EdgeBody::File(file) => file.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }

@@ -2,26 +2,48 @@
 //!
 //! One single-threaded runtime for each core, each with a listener of its own on the same port, and no lock between
 //! them. Documents are answered from memory; only artifacts are read from the disk, below the folder given for them.
+//!
+//! In reading order: `limits` (the table), `serve` (listeners, connections), `socket` and `conversation` (what one
+//! connection's parts know of it), `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
+//! way), `reload` (another site), `tally` and `downloads` (what is counted), `admin` and `metrics` (where it is shown), `log`.
 
 #![allow(clippy::disallowed_methods, reason = "the edge is shell")]
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic))]
 
+mod admin;
 mod body;
+mod conversation;
+mod downloads;
 mod gate;
+mod heads;
+mod limits;
+pub mod log;
+mod metrics;
 mod reload;
+mod respond;
 mod serve;
+mod socket;
+mod tally;
 
 pub use gate::check as gate;
+pub use heads::RawHead;
+pub use limits::Caps;
 
 use crate::answer::{Site, SiteError};
 use crate::store::Store;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use reload::{End, Serving};
+use serve::{Shared, Stage};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 
 /// How an edge is set up.
 #[derive(Clone, Debug)]
@@ -30,6 +52,8 @@ pub struct Config {
     pub site: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Where operators ask; nowhere unless it is set.
+    pub admin_listen: Option<SocketAddr>,
     /// The folder that holds artifacts under their storage keys.
     pub artifacts: Option<PathBuf>,
     /// The names that clients may use in `Host`; empty: any that is well formed.
@@ -38,6 +62,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long running answers may take after SIGTERM.
     pub drain_timeout: Duration,
+    /// Whether each request is told.
+    pub access_log: bool,
 }
 
 /// What an operator wants to know.
@@ -45,6 +71,10 @@ pub struct Config {
 pub enum Event<'a> {
     /// It answers.
     Listening(SocketAddr),
+    /// It answers operators.
+    AdminListening(SocketAddr),
+    /// The system gives too few descriptors for the usual limits; these are in force.
+    Narrowed(Caps),
     /// Every download will be answered 503: there is no address of a storage, and no folder of artifacts.
     NoStore,
     /// Another snapshot is served from now on.
@@ -53,9 +83,42 @@ pub enum Event<'a> {
     Refused(&'a SiteError),
     /// The artifacts' folder can't be opened again; the one from before is kept.
     StoreGone(&'a io::Error),
-    /// No new connections; running answers are finished.
+    /// A request was answered, or would have been had its client stayed.
+    Request(&'a Exchange<'a>),
+    /// Answering a request panicked.
+    Panicked {
+        /// The request's id.
+        request: &'a str,
+    },
+    /// The end has begun.
     Draining,
 }
+
+/// A request and its answer, as the access log shows them.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// Unique among all requests of all edges.
+    pub id: &'a str,
+    /// Where the connection comes from.
+    pub client: SocketAddr,
+    /// `None` when what was sent could not be read as a request.
+    pub method: Option<&'a str>,
+    /// The path and the known parameters.
+    pub target: Option<&'a str>,
+    /// What a proxy in front calls the request (`X-Request-Id`).
+    pub request_id: Option<&'a str>,
+    /// The status of the answer.
+    pub status: u16,
+    /// Bytes that were written, the head included.
+    pub bytes: u64,
+    /// From the whole head to the last byte.
+    pub duration: Duration,
+    /// The client went away before the last byte.
+    pub aborted: bool,
+}
+
+/// Takes events, from any thread, without waiting; says whether it took them.
+pub type Tell = Arc<dyn Fn(&Event<'_>) -> bool + Send + Sync>;
 
 /// Why an edge does not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,47 +147,120 @@ pub enum EdgeError {
     Io(#[from] io::Error),
 }
 
-/// What all connections share.
-struct Shared {
-    site: ArcSwap<Site>,
-    store: ArcSwapOption<Store>,
-    hosts: Vec<String>,
-    idle_timeout: Duration,
-}
-
-/// Serves until SIGTERM or SIGINT. `tell` is called with every event, from one thread.
-pub fn run(config: &Config, tell: impl FnMut(&Event<'_>)) -> Result<(), EdgeError> {
+/// Serves until SIGTERM or SIGINT.
+pub fn run(config: &Config, tell: Tell) -> Result<(), EdgeError> {
     let store = config
         .artifacts
         .as_deref()
         .map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source }))
         .transpose()?;
     let (site, seen) = reload::first(&config.site, store.is_some())?;
+    let caps = Caps::of_system();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let [connections, streams, lingering] = serve::places(caps);
     let shared = Arc::new(Shared {
-        site: ArcSwap::from_pointee(site),
+        serving: ArcSwap::from_pointee(Serving::new(site, None)),
+        reloads: reload::Reloads::default(),
         store: ArcSwapOption::from_pointee(store),
         hosts: config.hosts.clone(),
         idle_timeout: config.idle_timeout,
+        access_log: config.access_log,
+        boot: boot(),
+        started: Instant::now(),
+        connections,
+        streams,
+        lingering,
+        tallies: (0..cores).map(|_| Arc::default()).collect(),
+        draining: false.into(),
+        tell,
     });
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let listeners = serve::listen(config.listen, cores)?;
-    let address = listeners.first().map_or(Ok(config.listen), std::net::TcpListener::local_addr)?;
-    let (stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(serve_all(config, &shared, seen, caps));
+    // A read that hangs on a disk must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve_all(
+    config: &Config,
+    shared: &Arc<Shared>,
+    seen: Option<reload::Fingerprint>,
+    caps: Caps,
+) -> Result<(), EdgeError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let listeners = serve::listen(config.listen, shared.tallies.len())?;
+    let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr)?;
+    let admin = config.admin_listen.map(|address| admin::listen(address, shared)).transpose()?;
+    if caps != Caps::FULL {
+        (shared.tell)(&Event::Narrowed(caps));
+    }
+    if !shared.serving.load().site.has_store() {
+        (shared.tell)(&Event::NoStore);
+    }
+    let (stage, stages) = watch::channel(Stage::Open);
     let workers: Vec<_> = listeners
         .into_iter()
-        .map(|listener| {
-            let (shared, stopped, drain) = (Arc::clone(&shared), stopped.clone(), config.drain_timeout);
-            std::thread::spawn(move || serve::worker(listener, &shared, stopped, drain))
+        .enumerate()
+        .map(|(place, listener)| {
+            let (shared, stages) = (Arc::clone(shared), stages.clone());
+            std::thread::spawn(move || serve::worker(listener, shared, place, stages))
         })
         .collect();
-    let result = control.block_on(reload::control(config, &shared, address, seen, tell));
-    // A read that hangs on a disk must not keep the process.
-    control.shutdown_background();
-    // Workers that are gone already don't mind.
-    let _ = stop.send(true);
-    for worker in workers {
-        worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))?;
+    (shared.tell)(&Event::Listening(address));
+    if let Some(address) = admin {
+        (shared.tell)(&Event::AdminListening(address));
     }
-    Ok(result?)
+    let end = reload::control(config, shared, seen, &mut terminate, &mut interrupt).await?;
+    shared.draining.store(true, Ordering::Relaxed);
+    (shared.tell)(&Event::Draining);
+    let last = Instant::now().checked_add(config.drain_timeout);
+    if end == End::Drain {
+        quiet(shared, config.drain_timeout, &mut terminate, &mut interrupt).await;
+    }
+    let _ = stage.send(Stage::Closing);
+    let workers = spawn_blocking(move || {
+        let joined = workers.into_iter().map(std::thread::JoinHandle::join);
+        joined
+            .map(|end| end.unwrap_or_else(|_| Err(io::Error::other("a core's thread panicked"))))
+            .collect::<io::Result<Vec<()>>>()
+    });
+    let mut workers = std::pin::pin!(workers);
+    let left = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(Instant::now()));
+    let ended = match tokio::time::timeout(left, workers.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            let _ = stage.send(Stage::Late);
+            workers.await
+        }
+    };
+    ended.map_err(io::Error::other)??;
+    Ok(())
+}
+
+/// Waits until nobody has asked for anything for a moment, for half the time that there is, or for a second signal.
+async fn quiet(shared: &Shared, most: Duration, terminate: &mut Signal, interrupt: &mut Signal) {
+    let asked = || shared.tallies.iter().map(|tally| tally.all_requests()).fold(0, u64::wrapping_add);
+    let noise = async {
+        let mut before = asked();
+        loop {
+            tokio::time::sleep(limits::QUIET).await;
+            let now = asked();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    };
+    let half = most.checked_div(2).unwrap_or_default();
+    tokio::select! {
+        _ = tokio::time::timeout(half, noise) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Digits that tell this run from others: its process and the moment that it began.
+fn boot() -> String {
+    let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    format!("{moment:x}-{:x}", std::process::id())
 }

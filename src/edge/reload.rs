@@ -1,14 +1,16 @@
 //! The control thread: signals, and a new site as soon as there is one.
 
-use super::{Config, Event, Shared};
+use super::downloads::Downloads;
+use super::serve::Shared;
+use super::{Config, Event};
 use crate::answer::{Site, SiteError};
 use crate::store::Store;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How often the folder is looked at. Notifications of the file system would miss network mounts and swapped links.
@@ -55,36 +57,65 @@ pub(super) fn first(folder: &Path, local_store: bool) -> Result<(Site, Option<Fi
     }
 }
 
-/// Runs until a signal ends it.
+/// A site with what the edge counts about it.
+pub(super) struct Serving {
+    pub(super) site: Site,
+    pub(super) downloads: Downloads,
+    since: Instant,
+}
+
+impl Serving {
+    /// A site that takes the place of another.
+    pub(super) fn new(site: Site, before: Option<&Serving>) -> Self {
+        Self { downloads: Downloads::next(before.map(|before| &before.downloads), &site), site, since: Instant::now() }
+    }
+
+    /// How long it has been served.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// How many snapshots were taken up, the first aside, and how many not.
+#[derive(Default)]
+pub(super) struct Reloads {
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
+}
+
+/// Why the edge is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Whoever sends requests has to notice first.
+    Drain,
+    /// Somebody sits before it.
+    Interrupt,
+}
+
+/// Keeps the site up to date until a signal ends the edge.
 pub(super) async fn control(
     config: &Config,
     shared: &Shared,
-    address: SocketAddr,
     mut seen: Option<Fingerprint>,
-    mut tell: impl FnMut(&Event<'_>),
-) -> io::Result<()> {
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+) -> io::Result<End> {
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut refused = Refused::default();
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
-    if !shared.site.load().has_store() {
-        tell(&Event::NoStore);
-    }
-    tell(&Event::Listening(address));
     let mut asked = false;
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => return Ok(End::Drain),
+            _ = interrupt.recv() => return Ok(End::Interrupt),
             _ = hang_up.recv() => {
                 asked = true;
-                reopen_store(config, shared, &mut tell);
+                reopen_store(config, shared);
             }
             read = finished(&mut reading) => {
                 reading = None;
-                take(read, shared, &mut refused, &mut tell);
+                take(read, shared, &mut refused);
                 // Only the clock brings the next look, so that one refusal does not bring the next at once.
                 continue;
             }
@@ -98,8 +129,6 @@ pub(super) async fn control(
             reading = Some(spawn_blocking(move || Site::open(&folder, local_store)));
         }
     }
-    tell(&Event::Draining);
-    Ok(())
 }
 
 /// The end of a read that is under way; never, when none is.
@@ -112,33 +141,37 @@ async fn finished(reading: &mut Option<JoinHandle<Result<Site, SiteError>>>) -> 
 }
 
 /// Serves the site if it is whole, keeps the old one if not; says each thing once.
-fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused, tell: &mut impl FnMut(&Event<'_>)) {
+fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused) {
     match read {
         Ok(site) => {
-            let before = shared.site.swap(site.into());
-            let site = shared.site.load();
+            let before = shared.serving.load_full();
             // The same site again is news after a refusal: it says that all is well.
-            if site.id() != before.id() || refused.why.is_some() {
-                tell(&Event::Reloaded(&site));
+            let is_news = site.id() != before.site.id() || refused.why.is_some();
+            let lost_store = before.site.has_store() && !site.has_store();
+            shared.serving.store(Serving::new(site, Some(&before)).into());
+            if is_news {
+                shared.reloads.accepted.fetch_add(1, Relaxed);
+                (shared.tell)(&Event::Reloaded(&shared.serving.load().site));
             }
-            if before.has_store() && !site.has_store() {
-                tell(&Event::NoStore);
+            if lost_store {
+                (shared.tell)(&Event::NoStore);
             }
             *refused = Refused::default();
         }
         Err(error) => {
             if refused.again(error.to_string()) {
-                tell(&Event::Refused(&error));
+                shared.reloads.refused.fetch_add(1, Relaxed);
+                (shared.tell)(&Event::Refused(&error));
             }
         }
     }
 }
 
 /// The folder may have been replaced as a whole; a path says nothing of that.
-fn reopen_store(config: &Config, shared: &Shared, tell: &mut impl FnMut(&Event<'_>)) {
+fn reopen_store(config: &Config, shared: &Shared) {
     match config.artifacts.as_deref().map(Store::open) {
         Some(Ok(store)) => shared.store.store(Some(store.into())),
-        Some(Err(error)) => tell(&Event::StoreGone(&error)),
+        Some(Err(error)) => _ = (shared.tell)(&Event::StoreGone(&error)),
         None => {}
     }
 }

@@ -1,35 +1,131 @@
-//! Connections: accepted, read by hyper, answered, and brought to an end.
+//! Listeners and connections: one core's share of them, from being accepted to their end.
 
-use super::body::{EdgeBody, FileBody};
-use super::{EdgeError, Shared, gate};
-use crate::answer::{Answer, Body, Refusal, Request, Site, Stored, answer, artifact, refuse};
-use http::header::{CONNECTION, HeaderValue};
-use http::{Method, Response};
-use hyper::body::Incoming;
+use super::conversation::Conversation;
+use super::limits::{self, Caps};
+use super::reload::{Reloads, Serving};
+use super::respond::Answering;
+use super::socket::Socket;
+use super::tally::{Overdue, Tally};
+use super::{EdgeError, Event, Tell};
+use crate::answer::{Refusal, refuse};
+use crate::store::Store;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::StatusCode;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
-use std::convert::Infallible;
-use std::fs::File;
+use hyper_util::rt::TokioIo;
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::ops::Range;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, spawn_local};
 
-/// Bytes of the longest request head.
-const MAX_HEAD: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
 const BACKLOG: i32 = 1024;
+/// How long a core waits when it can't accept: nothing but a shortage of the whole system brings that about.
+const SHORTAGE: Duration = Duration::from_millis(50);
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) serving: ArcSwap<Serving>,
+    pub(super) reloads: Reloads,
+    pub(super) store: ArcSwapOption<Store>,
+    pub(super) hosts: Vec<String>,
+    pub(super) idle_timeout: Duration,
+    pub(super) access_log: bool,
+    /// Digits that tell this run of the edge from others.
+    pub(super) boot: String,
+    pub(super) started: Instant,
+    pub(super) connections: Places,
+    pub(super) streams: Places,
+    pub(super) lingering: Places,
+    /// The numbers of each core.
+    pub(super) tallies: Vec<Arc<Tally>>,
+    pub(super) draining: AtomicBool,
+    pub(super) tell: Tell,
+}
+
+impl Shared {
+    /// Whether the edge is about to end.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// So many of something, and no more.
+pub(super) struct Places {
+    taken: Arc<AtomicUsize>,
+    pub(super) most: usize,
+}
+
+/// One of them, given back when dropped.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        Self { taken: Arc::default(), most }
+    }
+
+    pub(super) fn take(&self) -> Option<Place> {
+        let more = |taken: usize| (taken < self.most).then(|| taken.saturating_add(1));
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Place(Arc::clone(&self.taken)))
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One core.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    tally: Arc<Tally>,
+    http: http1::Builder,
+    /// Which core, and how many there are: connections are numbered in steps of that.
+    place: u64,
+    accepted: Cell<u64>,
+}
+
+impl Worker {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Tells an event; one that nobody takes is counted.
+    pub(super) fn tell(&self, event: &Event<'_>) {
+        if !(self.shared.tell)(event) {
+            self.tally.lines_dropped.add(1);
+        }
+    }
+
+    fn next_number(&self) -> u64 {
+        let count = self.accepted.get();
+        self.accepted.set(count.saturating_add(1));
+        let cores = u64::try_from(self.shared.tallies.len()).unwrap_or(1);
+        count.saturating_mul(cores).saturating_add(self.place)
+    }
+}
 
 /// A listener for each core, all on one port, which nobody else may have.
 pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, EdgeError> {
-    let bind = |address: SocketAddr, shared: bool| -> io::Result<Socket> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let bind = |address: SocketAddr, shared: bool| -> io::Result<RawSocket> {
+        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(shared)?;
         socket.set_nonblocking(true)?;
@@ -46,6 +142,9 @@ pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListene
             let address = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
             let socket = bind(address, true)?;
             socket.listen(BACKLOG)?;
+            // Connections inherit these: answers are written whole, and progress is seen in small steps.
+            socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_notsent_lowat(limits::UNSENT)?;
             listeners.push(socket.into());
         }
         Ok(listeners)
@@ -53,128 +152,181 @@ pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListene
     listen().map_err(|source| EdgeError::Listen { address, source })
 }
 
-/// One core's share of the connections, until told to stop; then running answers are finished.
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Serving.
+    Open,
+    /// No new connections; idle ones are closed, running answers are finished.
+    Closing,
+    /// Only artifacts that make progress are finished.
+    Late,
+}
+
+/// One core's share, until it is told to end and everything is finished.
 pub(super) fn worker(
     listener: TcpListener,
-    shared: &Arc<Shared>,
-    mut stopped: watch::Receiver<bool>,
-    drain: Duration,
+    shared: Arc<Shared>,
+    place: usize,
+    mut stage: watch::Receiver<Stage>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build()?;
-    runtime.block_on(async {
+    let mut http = http1::Builder::new();
+    http.half_close(true).max_buf_size(limits::BUFFER);
+    let tally = shared.tallies.get(place).map(Arc::clone).unwrap_or_default();
+    let place = u64::try_from(place).unwrap_or_default();
+    let worker = Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0) });
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(64).build_local(tokio::runtime::LocalOptions::default())?;
+    let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut connections = JoinSet::new();
-        loop {
+        let mut connections = Connections::default();
+        let mut rounds = tokio::time::interval(limits::ROUND);
+        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while *stage.borrow_and_update() == Stage::Open {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => _ = connections.spawn(connection(stream, Arc::clone(shared), stopped.clone())),
-                    // No descriptors left, most likely: give running connections a moment to end.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Ok((stream, client)) => connections.start(&worker, stream, client),
+                    Err(_) => tokio::time::sleep(SHORTAGE).await,
                 },
-                _ = stopped.changed() => break,
-                Some(_) = connections.join_next() => {}
+                _ = stage.changed() => {}
+                _ = rounds.tick(), if !connections.0.is_empty() => connections.round(Stage::Open),
             }
         }
+        // What has been accepted by the system already is a promise.
+        while let Ok(Ok((stream, client))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+            connections.start(&worker, stream, client);
+        }
         drop(listener);
-        let _ = tokio::time::timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
+        while !connections.0.is_empty() {
+            rounds.tick().await;
+            let stage = *stage.borrow();
+            connections.round(stage);
+        }
         Ok(())
-    })
-}
-
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    // Answers are written whole; waiting for more would only delay them.
-    let _ = stream.set_nodelay(true);
-    let mut http = http1::Builder::new();
-    http.half_close(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(shared.idle_timeout)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS);
-    let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(respond(&shared, request).await) }
     });
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    tokio::select! {
-        // What a client does to its connection is its own business.
-        _ = connection.as_mut() => return,
-        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    // A read that hangs on a disk must not keep the process.
+    runtime.shutdown_background();
+    result
 }
 
-async fn respond(shared: &Shared, request: hyper::Request<Incoming>) -> Response<EdgeBody> {
-    let site = shared.site.load_full();
-    let (head, _body) = request.into_parts();
-    if let Err(refusal) = gate::check(&head, &shared.hosts) {
-        let mut response = plain(refuse(&site, head.uri.path(), &refusal));
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        if head.method == Method::HEAD {
-            *response.body_mut() = EdgeBody::Empty;
+/// The open connections of a core.
+#[derive(Default)]
+struct Connections(Vec<(Rc<Conversation>, AbortHandle)>);
+
+impl Connections {
+    fn start(&mut self, worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) {
+        let Some(place) = worker.shared.connections.take() else {
+            worker.tally.refused.add(1);
+            turn_away(worker, stream);
+            return;
+        };
+        worker.tally.accepted.add(1);
+        let conversation = Rc::new(Conversation::new(Rc::clone(worker), worker.next_number(), client));
+        let task = spawn_local(connection(stream, Rc::clone(&conversation), place));
+        self.0.push((conversation, task.abort_handle()));
+    }
+
+    /// Ends the connections that are over their time, or that nothing is left to do for; forgets those that are gone.
+    fn round(&mut self, stage: Stage) {
+        let now = Instant::now();
+        self.0.retain(|(conversation, task)| {
+            if task.is_finished() {
+                return false;
+            }
+            if let Some(why) = conversation.overdue(now) {
+                conversation.worker().tally.overdue(why);
+                if why == Overdue::Write {
+                    conversation.reset();
+                }
+                task.abort();
+            }
+            let has_to_go = match stage {
+                Stage::Open => false,
+                Stage::Closing => conversation.is_idle(),
+                Stage::Late => !conversation.is_streaming(),
+            };
+            if has_to_go {
+                task.abort();
+            }
+            true
+        });
+    }
+}
+
+/// Tells a conversation that its connection is gone, however it went.
+struct Going(Rc<Conversation>);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.0.is_gone();
+    }
+}
+
+async fn connection(stream: TcpStream, conversation: Rc<Conversation>, place: Place) {
+    let _going = Going(Rc::clone(&conversation));
+    let socket = TokioIo::new(Socket::new(stream, Rc::clone(&conversation)));
+    let mut http = conversation.worker().http.serve_connection(socket, Answering(Rc::clone(&conversation)));
+    if let Err(error) = poll_fn(|context| http.poll_without_shutdown(context)).await
+        && error.is_parse()
+    {
+        conversation.refused_bare(bare_status(&error));
+    }
+    if !conversation.is_to_be_listened_to() {
+        return;
+    }
+    let stream = http.into_parts().io.into_inner();
+    if let Some(_lingering) = conversation.worker().shared.lingering.take() {
+        drop(place);
+        linger(&stream.stream).await;
+    }
+}
+
+/// The status of hyper's own refusal.
+fn bare_status(error: &hyper::Error) -> StatusCode {
+    if error.is_parse_too_large() { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST }
+}
+
+/// Says that nothing more comes, and listens for a moment: closing a socket with unread bytes would take the answer back.
+async fn linger(stream: &TcpStream) {
+    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
+    let _ = tokio::time::timeout(limits::LINGER_TIME, async {
+        let (mut left, mut buffer) = (limits::LINGER_BYTES, [0; 4096]);
+        while left > 0 && stream.readable().await.is_ok() {
+            match stream.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(bytes) => left = left.saturating_sub(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
         }
-        return response;
+    })
+    .await;
+}
+
+/// There is no room: says so at once, without reading what was asked.
+fn turn_away(worker: &Rc<Worker>, stream: TcpStream) {
+    let answer = refuse(&worker.shared.serving.load().site, "/", &Refusal::overloaded());
+    let mut text = format!("HTTP/1.1 {}\r\nconnection: close\r\n", answer.status).into_bytes();
+    for (name, value) in &answer.headers {
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let request = Request::new(&head.method, target, &head.headers);
-    let answered = answer(&site, &request);
-    let closes = answered.why.closes;
-    let mut response = match &answered.body {
-        Body::Artifact(stored) => streamed(shared, &site, &request, Arc::clone(stored)).await,
-        Body::Empty | Body::Bytes(_) => plain(answered),
-    };
-    if closes {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let length = answer.content_length().unwrap_or_default();
+    text.extend(format!("content-length: {length}\r\ndate: {date}\r\n\r\n").bytes());
+    if let crate::answer::Body::Bytes(body) = &answer.body {
+        text.extend_from_slice(body);
     }
-    response
-}
-
-fn plain(answer: Answer) -> Response<EdgeBody> {
-    with_body(
-        answer.status,
-        answer.headers,
-        match answer.body {
-            Body::Bytes(bytes) => EdgeBody::Full(bytes),
-            Body::Empty | Body::Artifact(_) => EdgeBody::Empty,
-        },
-    )
-}
-
-fn with_body(status: http::StatusCode, headers: http::HeaderMap, body: EdgeBody) -> Response<EdgeBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// Looks at the artifact's file, and sends what of it was asked for.
-async fn streamed(shared: &Shared, site: &Arc<Site>, request: &Request<'_>, stored: Arc<Stored>) -> Response<EdgeBody> {
-    let Ok(file) = open(shared, &stored) else { return plain(refuse(site, request.path, &Refusal::internal())) };
-    let size = file.as_ref().map(|(_, size)| *size);
-    let (answer, range): (Answer, Range<u64>) = artifact(site, request, &stored, size);
-    match file {
-        Some((file, _)) if !range.is_empty() && *request.method == Method::GET => {
-            with_body(answer.status, answer.headers, EdgeBody::File(FileBody::new(file, range)))
-        }
-        _ => plain(answer),
+    // A new connection's buffer takes it whole.
+    let _ = SockRef::from(&stream).send(&text);
+    if let Some(place) = worker.shared.lingering.take() {
+        spawn_local(async move {
+            linger(&stream).await;
+            drop(place);
+        });
     }
 }
 
-/// The artifact's file; `None` when there is none that may be sent. Any other trouble, such as no descriptors left, is
-/// the edge's own. Opening is a few microseconds of a local disk; a slow one holds up its own core only.
-fn open(shared: &Shared, stored: &Stored) -> io::Result<Option<(File, u64)>> {
-    let store = shared.store.load();
-    let Some(store) = store.as_deref() else { return Ok(None) };
-    match store.artifact(&stored.key) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if is_absence(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Nothing there, not a file, or a link that leads out of the folder.
-fn is_absence(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = Errno::from_io_error(error);
-    errno.is_none()
-        || [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP, Errno::XDEV, Errno::NXIO].map(Some).contains(&errno)
+/// What the edge may have at a time.
+pub(super) fn places(caps: Caps) -> [Places; 3] {
+    [Places::new(caps.connections), Places::new(caps.streams), Places::new(caps.lingering)]
 }

@@ -1,0 +1,240 @@
+//! What the parts of one connection know of it together: its heads, its answer under way, and how long it may wait.
+
+use super::heads::{Heads, RawHead};
+use super::serve::Worker;
+use super::tally::Overdue;
+use super::{Event, Exchange, limits};
+use http::StatusCode;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A connection, as its socket, its service and its bodies see it; all of them live on one core.
+pub(super) struct Conversation {
+    worker: Rc<Worker>,
+    number: u64,
+    client: SocketAddr,
+    born: Instant,
+    requests: Cell<u32>,
+    heads: RefCell<Heads>,
+    /// When the edge began to wait for what it waits for now: a request, or the rest of one.
+    waits_since: Cell<Instant>,
+    within_head: Cell<bool>,
+    /// When the client stopped taking its answer.
+    stalled_since: Cell<Option<Instant>>,
+    answer: RefCell<Option<Running>>,
+    /// Nothing more will be read from it.
+    is_last: Cell<bool>,
+    ended_by_client: Cell<bool>,
+    reset: Cell<bool>,
+}
+
+/// An answer under way.
+struct Running {
+    began: Instant,
+    status: StatusCode,
+    written: u64,
+    /// Everything that is to be sent has been handed over.
+    is_whole: bool,
+    is_stream: bool,
+    asked: Option<Box<Asked>>,
+}
+
+/// What the access log says of a request.
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) request_id: Option<String>,
+}
+
+impl Conversation {
+    pub(super) fn new(worker: Rc<Worker>, number: u64, client: SocketAddr) -> Self {
+        let now = Instant::now();
+        Self {
+            worker,
+            number,
+            client,
+            born: now,
+            requests: Cell::new(0),
+            heads: RefCell::default(),
+            waits_since: Cell::new(now),
+            within_head: Cell::new(false),
+            stalled_since: Cell::new(None),
+            answer: RefCell::new(None),
+            is_last: Cell::new(false),
+            ended_by_client: Cell::new(false),
+            reset: Cell::new(false),
+        }
+    }
+
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// `boot-connection-request`: unique among all requests of all edges.
+    pub(super) fn request_id(&self) -> String {
+        format!("{}-{:x}-{}", self.worker.shared().boot, self.number, self.requests.get())
+    }
+
+    /// Bytes came from the client; none is its end.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.ended_by_client.set(true);
+            return;
+        }
+        let mut heads = self.heads.borrow_mut();
+        heads.feed(bytes);
+        let within_head = heads.is_within_head();
+        if within_head && !self.within_head.get() {
+            self.waits_since.set(Instant::now());
+        }
+        self.within_head.set(within_head);
+    }
+
+    /// A whole head has been parsed: what is known of it as it was sent.
+    pub(super) fn asked(&self) -> RawHead {
+        // An answer that was still being written when the next was asked for is done as far as anybody can tell.
+        self.end(false);
+        self.requests.set(self.requests.get().saturating_add(1));
+        self.heads.borrow_mut().next().unwrap_or_default()
+    }
+
+    /// Whether this request is the last one of the connection: it has carried enough, is old enough, or the edge is ending.
+    pub(super) fn is_worn_out(&self, now: Instant) -> bool {
+        self.requests.get() >= limits::REQUESTS
+            || now.saturating_duration_since(self.born) >= limits::AGE
+            || self.worker.shared().is_draining()
+    }
+
+    /// The answer under way says that it is the last.
+    pub(super) fn closes(&self) {
+        self.is_last.set(true);
+    }
+
+    pub(super) fn is_to_be_last(&self) -> bool {
+        self.is_last.get()
+    }
+
+    /// Whether its client may still be sending although the edge is done with it.
+    pub(super) fn is_to_be_listened_to(&self) -> bool {
+        self.is_last.get() && !self.ended_by_client.get()
+    }
+
+    /// An answer begins; a stream says itself when it is whole.
+    pub(super) fn answers(&self, began: Instant, status: StatusCode, is_stream: bool, asked: Option<Box<Asked>>) {
+        let running = Running { began, status, written: 0, is_whole: !is_stream, is_stream, asked };
+        *self.answer.borrow_mut() = Some(running);
+    }
+
+    /// The last byte of a stream has been handed over.
+    pub(super) fn stream_is_whole(&self) {
+        if let Some(answer) = &mut *self.answer.borrow_mut() {
+            answer.is_whole = true;
+        }
+    }
+
+    /// The client took bytes.
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.stalled_since.set(None);
+        if let Some(answer) = &mut *self.answer.borrow_mut() {
+            answer.written = answer.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// The client takes nothing at the moment.
+    pub(super) fn waits_for_its_client(&self) {
+        if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// All that there was to write has been taken by the system.
+    pub(super) fn wrote_everything(&self) {
+        let is_over = self.answer.borrow().as_ref().is_some_and(|answer| answer.is_whole && answer.written > 0);
+        if is_over {
+            self.end(false);
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn is_gone(&self) {
+        self.end(true);
+    }
+
+    /// hyper refused what was sent, with a bare status, before there was a request.
+    pub(super) fn refused_bare(&self, status: StatusCode) {
+        self.closes();
+        self.end(true);
+        self.requests.set(self.requests.get().saturating_add(1));
+        self.worker.tally().answered("", status);
+        if self.worker.shared().access_log {
+            self.tell(
+                &Running { began: Instant::now(), status, written: 0, is_whole: true, is_stream: false, asked: None },
+                false,
+            );
+        }
+    }
+
+    /// Ends the answer under way, if there is one: counts how long it took, and logs it.
+    fn end(&self, aborted: bool) {
+        let Some(answer) = self.answer.borrow_mut().take() else { return };
+        let now = Instant::now();
+        self.waits_since.set(now);
+        self.worker.tally().took(now.saturating_duration_since(answer.began));
+        if answer.asked.is_some() {
+            self.tell(&answer, aborted);
+        }
+    }
+
+    fn tell(&self, answer: &Running, aborted: bool) {
+        let asked = answer.asked.as_deref();
+        self.worker.tell(&Event::Request(&Exchange {
+            id: &self.request_id(),
+            client: self.client,
+            method: asked.map(|asked| &*asked.method),
+            target: asked.map(|asked| &*asked.target),
+            request_id: asked.and_then(|asked| asked.request_id.as_deref()),
+            status: answer.status.as_u16(),
+            bytes: answer.written,
+            duration: answer.began.elapsed(),
+            aborted,
+        }));
+    }
+
+    /// Why the connection is over its time, if it is.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Overdue> {
+        let since = |start: Instant| now.saturating_duration_since(start);
+        if let Some(stalled) = self.stalled_since.get() {
+            return (since(stalled) >= limits::WRITE_TIME).then_some(Overdue::Write);
+        }
+        if self.answer.borrow().is_some() {
+            return None;
+        }
+        let (limit, why) = if self.within_head.get() {
+            (limits::HEAD_TIME, Overdue::Head)
+        } else {
+            (self.worker.shared().idle_timeout, Overdue::Idle)
+        };
+        (since(self.waits_since.get()) >= limit).then_some(why)
+    }
+
+    /// Whether nothing is being asked and nothing answered.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.within_head.get() && self.answer.borrow().is_none()
+    }
+
+    /// Whether an artifact is being sent.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.answer.borrow().as_ref().is_some_and(|answer| answer.is_stream)
+    }
+
+    /// From now on, closing it drops what its client has not taken.
+    pub(super) fn reset(&self) {
+        self.reset.set(true);
+    }
+
+    pub(super) fn is_to_be_reset(&self) -> bool {
+        self.reset.get()
+    }
+}
