@@ -31,6 +31,8 @@ pub enum Order {
 }
 
 impl SortBy {
+    /// Both.
+    pub const ALL: [SortBy; 2] = [SortBy::PublishedAt, SortBy::Version];
     /// The words of the parameter.
     pub const WORDS: [&'static str; 2] = ["published_at", "version"];
 
@@ -44,11 +46,13 @@ impl SortBy {
 
     /// Reads the parameter.
     pub fn parse(text: &str) -> Option<Self> {
-        [SortBy::PublishedAt, SortBy::Version].into_iter().find(|sort_by| sort_by.as_str() == text)
+        Self::ALL.into_iter().find(|sort_by| sort_by.as_str() == text)
     }
 }
 
 impl Order {
+    /// Both.
+    pub const ALL: [Order; 2] = [Order::Asc, Order::Desc];
     /// The words of the parameter.
     pub const WORDS: [&'static str; 2] = ["asc", "desc"];
 
@@ -62,7 +66,7 @@ impl Order {
 
     /// Reads the parameter.
     pub fn parse(text: &str) -> Option<Self> {
-        [Order::Asc, Order::Desc].into_iter().find(|order| order.as_str() == text)
+        Self::ALL.into_iter().find(|order| order.as_str() == text)
     }
 }
 

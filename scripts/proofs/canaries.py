@@ -31,7 +31,6 @@ def told_in_confidence() -> list[bytes]:
         f'If-None-Match: "{c}"',
         f"Range: bytes={c}",
         f"Accept-Encoding: {c}",
-        f"X-Request-Id: {c}",
         f"traceparent: 00-{c}-01",
         f"Origin: https://{c}.example",
         f"Content-Type: {c}",

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import tempfile
 import time
 
 from common import QUICK, Answer, Edge, compile_in, example, expect, folder, get, prove, until
@@ -294,16 +295,20 @@ def prebuild(where: pathlib.Path) -> None:
     compile_in(where, "promote", "1.9.0-beta.1", "stable")
     compile_in(where, "build")
     shutil.copytree(where / "dist", where / "b")
+    os.rename(where / "dist", where / "first")
+    os.symlink("first", where / "dist")
 
 
 def put(where: pathlib.Path, name: str, damage=None) -> None:
-    """Puts a copy of a site in place, damaged."""
-    shutil.copytree(where / name, where / "coming", symlinks=True)
+    """Puts a copy of a site in place, damaged, in one step: `dist` is a link."""
+    coming = pathlib.Path(tempfile.mkdtemp(dir=where))
+    shutil.copytree(where / name, coming, dirs_exist_ok=True)
     if damage:
-        damage(where / "coming")
-    os.rename(where / "dist", where / "going")
-    os.rename(where / "coming", where / "dist")
-    shutil.rmtree(where / "going")
+        damage(coming)
+    going = (where / "dist").resolve()
+    os.symlink(coming.name, where / "link")
+    os.rename(where / "link", where / "dist")
+    shutil.rmtree(going)
 
 
 def answers(edge: Edge) -> list[Answer]:
@@ -315,23 +320,28 @@ def answers(edge: Edge) -> list[Answer]:
     return found
 
 
-def reloads(edge: Edge, result: str) -> float:
-    return edge.metrics()[f'agent_releases_reloads_total{{result="{result}"}}']
+def served(edge: Edge) -> str:
+    """The short id of the snapshot that answers."""
+    return get(edge.address, TARGETS[0])[1]["x-release-snapshot"]
+
+
+def refusals(edge: Edge) -> float:
+    return edge.metrics()['agent_releases_reloads_total{result="refused"}']
 
 
 def is_refused(where: pathlib.Path, edge: Edge, name: str, damage) -> str | None:
     """Puts a damaged site in place; what is wrong with how the edge takes it."""
-    before, refused, accepted = answers(edge), reloads(edge, "refused"), reloads(edge, "accepted")
+    before, refused, snapshot = answers(edge), refusals(edge), served(edge)
     said = len(edge.events("snapshot refused, the last good one is kept"))
     put(where, name, damage)
     if QUICK:
         edge.signal(signal.SIGHUP)
     end = time.monotonic() + 3
-    while reloads(edge, "refused") == refused and reloads(edge, "accepted") == accepted and time.monotonic() < end:
+    while refusals(edge) == refused and served(edge) == snapshot and time.monotonic() < end:
         time.sleep(0.01)
-    if reloads(edge, "accepted") != accepted:
+    if served(edge) != snapshot:
         return "it is taken up"
-    if reloads(edge, "refused") == refused:
+    if refusals(edge) == refused:
         return "no refusal is counted"
     if answers(edge) != before:
         return "the answers change"
@@ -347,7 +357,7 @@ def is_taken(where: pathlib.Path, edge: Edge, name: str) -> None:
     put(where, name)
     if QUICK:
         edge.signal(signal.SIGHUP)
-    until("a good snapshot is taken up", lambda: get(edge.address, TARGETS[0])[1]["x-release-snapshot"] == snapshot, 3)
+    until("a good snapshot is taken up", lambda: served(edge) == snapshot, 3)
 
 
 def is_mended_in_place(where: pathlib.Path, edge: Edge, name: str) -> None:
@@ -356,13 +366,14 @@ def is_mended_in_place(where: pathlib.Path, edge: Edge, name: str) -> None:
     expect(problem is None, f"a document that is not there in full is refused, found: {problem}")
     shutil.copyfile(where / name / LATEST, where / "dist" / LATEST)
     snapshot = json.loads((where / name / INDEX).read_text())["id"][:16]
-    until("what was mended in place is taken up", lambda: get(edge.address, TARGETS[0])[1]["x-release-snapshot"] == snapshot, 3)
+    until("what was mended in place is taken up", lambda: served(edge) == snapshot, 3)
 
 
 def run() -> str:
     with folder() as where:
         prebuild(where)
-        wrong, name = [], "b"
+        # What is put in place is never what answers already.
+        wrong, name = [], "a"
         with Edge(where) as edge:
             for words, damage in CORRUPTIONS.items():
                 problem = is_refused(where, edge, name, damage)
@@ -374,7 +385,12 @@ def run() -> str:
             # The negative control: what makes the ids fit again is not what is refused.
             problem = is_refused(where, edge, name, edit_index(lambda index: index.update(generation=7)))
             expect(problem == "it is taken up", f"an undamaged change is taken up, found: {problem}")
-            is_mended_in_place(where, edge, "a" if name == "b" else "b")
+            name = "a" if name == "b" else "b"
+            is_mended_in_place(where, edge, name)
+            name = "a" if name == "b" else "b"
+            for which in ["one", "another"]:
+                problem = is_refused(where, edge, name, truncate(LATEST))
+                wrong += [f"{which} that is damaged at the same place: {problem}"] if problem else []
         expect(not wrong, "; ".join(wrong))
         return (
             f"{len(CORRUPTIONS)} corruptions, each refused, counted and logged; {len(TARGETS) * 3} answers the same before and "

@@ -178,6 +178,7 @@ def kill(edge: Edge, load: Load) -> int:
     edge.signal(signal.SIGKILL)
     edge.process.wait()
     until("clients notice that an edge is killed", lambda: len(load.errors) > before)
+    time.sleep(1)
     return len(load.errors) - before
 
 
@@ -210,7 +211,7 @@ def run() -> str:
         return (
             f"{ROUNDS} drains under {answers / took:.0f} requests/s, {answers:,} answers, {ROUNDS * DOWNLOADS} downloads "
             f"of {MIB} MiB: 0 client errors; --drain-timeout {DRAIN}, downloads of {SECONDS_OF_DOWNLOAD:g} s finished; "
-            f"the edge ended at most {last:.1f} s after them; SIGKILL instead (the negative control): {noticed} errors at once; "
+            f"the edge ended at most {last:.1f} s after them; SIGKILL instead (the negative control): {noticed} errors within a second; "
             "HAProxy 2.6, http-reuse safe, its default of 3 tries to connect, no redispatch"
         )
 

@@ -13,7 +13,6 @@ from common import (
     Wrong,
     add_artifact,
     collection,
-    example,
     expect,
     folder,
     need_descriptors,
@@ -25,6 +24,7 @@ CONNECTIONS, STREAMS = 1024, 512
 MOST_MIB = 128.0
 PROBE_MS = 250.0
 RELEASES = 1000
+LONGEST = "/v2/agent-releases?page_size=200"
 LATEST = "/v2/agent-releases/latest.json"
 
 
@@ -128,7 +128,7 @@ def streams(edge: Edge, artifact: Artifact) -> str:
         memory = max(most_memory(edge, 1 if QUICK else 10))
     expect(not probe.errors, f"documents are answered all the time: {probe.errors[:3]}")
     expect(probe.p99_ms() < PROBE_MS, f"a document's p99 stays below {PROBE_MS:g} ms, found {probe.p99_ms():.0f}")
-    expect(memory <= MOST_MIB, f"at most {MOST_MIB:g} MiB with {CONNECTIONS} connections, found {memory:.0f}")
+    expect(memory <= MOST_MIB, f"at most {MOST_MIB:g} MiB with {STREAMS} stalled downloads, found {memory:.0f}")
     stalled.pop().close()
     until("a download's place is free again", lambda: stall(edge, artifact)[0] == 200, 1)
     for connection in [*stalled, *held]:
@@ -140,19 +140,31 @@ def streams(edge: Edge, artifact: Artifact) -> str:
     )
 
 
+def lists(edge: Edge) -> str:
+    """All connections taken by clients that ask for the longest list again and again, and read nothing."""
+    stalled = [Connection(edge.address, receive_buffer=4096) for _ in range(CONNECTIONS)]
+    for connection in stalled:
+        for _ in range(20):
+            connection.send(LONGEST)
+    memory = max(most_memory(edge, 2))
+    expect(memory <= MOST_MIB, f"at most {MOST_MIB:g} MiB with {CONNECTIONS} stalled readers of lists, found {memory:.0f}")
+    for connection in stalled:
+        connection.close()
+    until("all places are free again", lambda: edge.metrics()["agent_releases_connections"] == 0, 3)
+    return f"with {CONNECTIONS} stalled readers of the longest list {memory:.0f} MiB"
+
+
 def run() -> str:
     need_descriptors(4096)
     with folder() as where:
-        if QUICK:
-            example(where)
-        else:
-            collection(where, RELEASES)
+        collection(where, RELEASES)
         artifact = add_artifact(where, 32)
         with Edge(where) as edge:
-            empty = edge.memory_mib()
-            first = connections(edge)
-            second = streams(edge, artifact)
-            return f"{first}; {second} (idle: {empty:.0f} MiB{'' if QUICK else f', with {RELEASES:,} releases'})"
+            empty, files = edge.memory_mib(), edge.metrics()["process_open_fds"]
+            told = [connections(edge), streams(edge, artifact), lists(edge)]
+            left = edge.metrics()["process_open_fds"]
+            expect(left <= files, f"no descriptor is lost, found {files:g}, then {left:g}")
+            return f"{'; '.join(told)}; without clients, {RELEASES:,} releases: {empty:.0f} MiB"
 
 
 prove("overload", "past 1,024 connections or 512 downloads: 503 at once, those that are there are served, at most 128 MiB", run)

@@ -1,5 +1,6 @@
 """Proves that hostile bytes get the answer that tests/raw promises, and that behind nginx, HAProxy and Varnish no request
 reaches the edge that its client did not send, and no answer reaches another client."""
+
 # needs: haproxy nginx
 # Varnish's command is varnishd; it is installed here.
 import concurrent.futures
@@ -337,7 +338,7 @@ class Recorder:
         headers = {}
         while (field := lines.readline()).strip():
             name, _, value = field.partition(b":")
-            headers[name.strip().lower()] = value.strip().lower()
+            headers[name.lower()] = value.strip().lower()
         if self.reads_bodies:
             self._read_body(lines, headers)
         body = json.dumps({"error": {"details": {"path": target.decode("latin-1")}}}, separators=(",", ":")).encode()

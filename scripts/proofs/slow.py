@@ -6,7 +6,7 @@ import time
 
 from common import QUICK, Edge, Load, add_artifact, example, expect, folder, need_descriptors, prove, until
 
-CLIENTS, SECONDS = (200, 2) if QUICK else (1000, 40)
+CLIENTS, SECONDS = (200, 1) if QUICK else (1000, 40)
 PROBE_MS = 250.0
 TARGETS = ["/v2/agent-releases/latest.json", "/v2/agent-releases/latest/download?platform=windows"]
 # Each attack, what it asks for, and its options of slowhttptest.

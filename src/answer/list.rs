@@ -4,15 +4,19 @@ use super::document::Document;
 use super::error::{Bad, Refusal};
 use super::request::{Field, Parameters, Request};
 use super::site::{Channel, Release};
-use super::{Answer, Site, Why};
+use super::{Answer, Site, Why, negotiate};
 use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy, SortKey};
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::{HeaderValue, LINK};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
 /// These fields are not of a closed set.
 const NO_WORDS: [&str; 0] = [];
+
+/// Bytes around the releases of a page: its keys, its total, its cursor.
+const MOST_AROUND: usize = 400;
 
 /// Which list.
 #[derive(Clone, Copy)]
@@ -32,21 +36,41 @@ pub(super) fn page(
     let channel = site.channels().get(question.channel).ok_or_else(Refusal::internal)?;
     let size = page_size(parameters)?;
     let after = cursor(parameters, channel, question)?;
-    let list = List { site, channel, question };
-    let start = after.map_or(0, |key| list.first_after(&key));
-    let total = channel.sorted.len();
-    let end = start.saturating_add(size).min(total);
-    let releases: Vec<&Release> = (start..end).filter_map(|place| list.at(place)).collect();
-    let last = releases.last().filter(|_| end < total);
-    let next = last.map(|last| list.cursor_after(last));
-
+    let made = match (&after, size) {
+        (None, DEFAULT_PAGE_SIZE) => site.first_page(question).cloned(),
+        _ => None,
+    };
+    let made = made.unwrap_or_else(|| List { site, channel, question }.make(after.as_ref(), size, request.headers));
     let mut headers = site.templates().view();
-    if let Some(link) = next.as_ref().and_then(|next| HeaderValue::try_from(list.link(size, next)).ok()) {
+    if let Some(link) = made.link {
         headers.insert(LINK, link);
     }
-    let document = compose(channel, &releases, total, next.as_deref());
     let why = Why::rule("a page of a channel's offered releases").through(question.channel);
-    Ok(document.answer(headers, request.headers, why))
+    Ok(made.document.answer(headers, request.headers, why))
+}
+
+/// A page that is ready, and the link to the next.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    document: Document,
+    link: Option<HeaderValue>,
+}
+
+/// The first page of each list, by [`Question::place`]: what nearly everybody asks for is not put together each time.
+pub(super) fn first_pages(site: &Site) -> Vec<Made> {
+    let questions = (0..site.channels().len()).flat_map(|channel| {
+        SortBy::ALL.into_iter().flat_map(move |sort_by| Order::ALL.map(|order| Question { channel, sort_by, order }))
+    });
+    let list = |question: Question| Some(List { site, channel: site.channels().get(question.channel)?, question });
+    questions.filter_map(list).map(|list| list.make(None, DEFAULT_PAGE_SIZE, &HeaderMap::new())).collect()
+}
+
+impl Question {
+    /// Its place among all lists.
+    pub(super) fn place(self) -> usize {
+        let orders = self.channel.saturating_mul(SortBy::ALL.len()).saturating_add(self.sort_by as usize);
+        orders.saturating_mul(Order::ALL.len()).saturating_add(self.order as usize)
+    }
 }
 
 fn page_size(parameters: &Parameters<'_>) -> Result<usize, Refusal> {
@@ -77,6 +101,20 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    /// The page of a size behind a key; without bytes for whoever has them already.
+    fn make(&self, after: Option<&SortKey>, size: usize, request: &HeaderMap) -> Made {
+        let total = self.channel.sorted.len();
+        let start = after.map_or(0, |key| self.first_after(key));
+        let end = start.saturating_add(size).min(total);
+        let releases: Vec<&Release> = (start..end).filter_map(|place| self.at(place)).collect();
+        let next = releases.last().filter(|_| end < total).map(|last| self.cursor_after(last));
+        let link = next.as_ref().and_then(|next| HeaderValue::try_from(self.link(size, next)).ok());
+        let page = Page { releases, channel: self.question.channel, total, next };
+        let tag = page.tag();
+        let body = if negotiate::has_already(request, &tag) { Bytes::new() } else { page.compose() };
+        Made { document: Document::tagged(body, &tag), link }
+    }
+
     /// The release at a place of the list.
     fn at(&self, place: usize) -> Option<&Release> {
         let Channel { timed, untimed, sorted, .. } = self.channel;
@@ -126,29 +164,44 @@ fn nth(places: &[usize], place: usize, order: Order) -> Option<usize> {
     places.get(place).copied()
 }
 
-/// Puts the page together; its tag is made of the tags of the pieces, because hashing the page would cost four times as
-/// much as all the rest. At one address nothing else but the total and the end can differ.
-fn compose(channel: &Channel, releases: &[&Release], total: usize, next: Option<&str>) -> Document {
-    let length: usize =
-        releases.iter().map(|release| channel.prefix.len().saturating_add(release.tail.len()).saturating_add(1)).sum();
-    let mut body = BytesMut::with_capacity(length.saturating_add(400));
-    let mut tag = PageTag::default();
-    body.put_slice(b"{\"data\":[");
-    for (place, release) in releases.iter().enumerate() {
-        if place > 0 {
-            body.put_u8(b',');
-        }
-        body.put_slice(&channel.prefix);
-        body.put_slice(&release.tail);
-        tag.add(release.tail_tag);
+/// What a page is made of.
+struct Page<'a> {
+    releases: Vec<&'a Release>,
+    channel: usize,
+    total: usize,
+    next: Option<String>,
+}
+
+impl Page<'_> {
+    /// Made of the tags of the pieces, because hashing the page would cost four times as much as all the rest. At one
+    /// address nothing else but the total and the end can differ.
+    fn tag(&self) -> String {
+        let mut tag = PageTag::default();
+        self.releases.iter().for_each(|release| tag.add(release.tag));
+        tag.add(u128::from(self.next.is_some()));
+        tag.add(u128::try_from(self.total).unwrap_or(u128::MAX));
+        tag.text()
     }
-    tag.add(u128::from(next.is_some()));
-    tag.add(u128::try_from(total).unwrap_or(u128::MAX));
-    let _ = match next {
-        Some(next) => write!(body, "],\"total_count\":{total},\"next_cursor\":\"{next}\"}}\n"),
-        None => write!(body, "],\"total_count\":{total},\"next_cursor\":null}}\n"),
-    };
-    Document::tagged(body.freeze(), &tag.text())
+
+    /// The releases as their own documents show them, between brackets.
+    fn compose(&self) -> Bytes {
+        let pieces = self.releases.iter().filter_map(|release| release.view(self.channel)).map(|view| view.body.trim_ascii_end());
+        let length = pieces.clone().map(|piece| piece.len().saturating_add(1)).fold(MOST_AROUND, usize::saturating_add);
+        let mut body = BytesMut::with_capacity(length);
+        body.put_slice(b"{\"data\":[");
+        for (place, piece) in pieces.enumerate() {
+            if place > 0 {
+                body.put_u8(b',');
+            }
+            body.put_slice(piece);
+        }
+        let total = self.total;
+        let _ = match &self.next {
+            Some(next) => write!(body, "],\"total_count\":{total},\"next_cursor\":\"{next}\"}}\n"),
+            None => write!(body, "],\"total_count\":{total},\"next_cursor\":null}}\n"),
+        };
+        body.freeze()
+    }
 }
 
 /// A polynomial over the pieces' 128-bit hashes: whoever changes, adds, removes or swaps a piece changes it.

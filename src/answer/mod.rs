@@ -148,7 +148,7 @@ enum Route<'a> {
 
 impl<'a> Route<'a> {
     fn find(site: &'a Site, path: &'a str) -> Option<Self> {
-        if path.contains('%') {
+        if memchr::memchr(b'%', path.as_bytes()).is_some() {
             return None;
         }
         if let Some(document) = site.document(path) {

@@ -70,11 +70,9 @@ struct Given<'a> {
 impl<'a> Request<'a> {
     /// A request for an origin-form target.
     pub fn new(method: &'a Method, target: &'a str, headers: &'a HeaderMap) -> Self {
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
-        };
-        Self { method, path, query, headers }
+        let has_query = memchr::memchr(b'?', target.as_bytes()).is_some();
+        let (path, query) = cut(target, b'?');
+        Self { method, path, query: has_query.then_some(query), headers }
     }
 
     /// The parameters; a target whose escapes are not whole or hide control characters is not a request.
@@ -95,7 +93,7 @@ impl<'a> Request<'a> {
 }
 
 /// What stands before and behind the first `at`; all of it and nothing when there is none.
-fn cut(text: &str, at: u8) -> (&str, &str) {
+pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
     let place = memchr::memchr(at, text.as_bytes()).unwrap_or(text.len());
     let (before, after) = text.split_at_checked(place).unwrap_or((text, ""));
     (before, after.get(1..).unwrap_or_default())

@@ -2,6 +2,7 @@
 
 use super::document::{Document, StaticDocument, etag};
 use super::headers::{Templates, YANKED, insert};
+use super::list;
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
@@ -12,6 +13,7 @@ use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,12 +28,14 @@ pub struct Site {
     product: String,
     /// Whether downloads have somewhere to lead to.
     has_store: bool,
-    documents: HashMap<Box<str>, StaticDocument>,
+    /// Nobody but the compiler puts keys into these maps, so their hashes need not be secret, only quick.
+    documents: FxHashMap<Box<str>, StaticDocument>,
     channels: Vec<Channel>,
     releases: Vec<Release>,
-    by_version: HashMap<Box<str>, usize>,
-    stored: HashMap<Box<str>, Arc<Stored>>,
+    by_version: FxHashMap<Box<str>, usize>,
+    stored: FxHashMap<Box<str>, Arc<Stored>>,
     templates: Templates,
+    first_pages: Vec<list::Made>,
 }
 
 /// Why a snapshot does not become a site.
@@ -55,8 +59,6 @@ pub enum SiteError {
 pub(super) struct Channel {
     pub(super) name: Box<str>,
     pub(super) head: Option<usize>,
-    /// `{"channel":"stable"`: how each of its releases begins.
-    pub(super) prefix: Bytes,
     /// Offered releases with a time, ascending by time, then version.
     pub(super) timed: Vec<usize>,
     /// Offered releases without a time, ascending by version.
@@ -74,10 +76,8 @@ pub(super) struct Release {
     pub(super) yanked: Option<HeaderValue>,
     pub(super) recalled: Option<Box<str>>,
     pub(super) default_channel: usize,
-    /// Its document without `{"channel":"…"` and the final newline.
-    pub(super) tail: Bytes,
-    /// From the hash of the tail; a list page's tag is made of these.
-    pub(super) tail_tag: u128,
+    /// From the hash of its document without its channel; a list page's tag is made of these.
+    pub(super) tag: u128,
     /// Its document as each channel shows it; `None` for a channel that it is not in.
     pub(super) views: Vec<Option<Document>>,
     pub(super) targets: Vec<Target>,
@@ -129,12 +129,13 @@ impl Site {
             generation: index.generation,
             product: table.product.to_string(),
             has_store: map.base_url.is_some() || local_store,
-            documents: HashMap::new(),
+            documents: FxHashMap::default(),
             channels: Vec::new(),
             releases: Vec::with_capacity(table.releases.len()),
-            by_version: HashMap::with_capacity(table.releases.len()),
-            stored: HashMap::new(),
+            by_version: FxHashMap::with_capacity_and_hasher(table.releases.len(), Default::default()),
+            stored: FxHashMap::default(),
             templates: Templates::new(snapshot_header, table.v2_access),
+            first_pages: Vec::new(),
         };
         let mut shared = HashMap::new();
         // The id says nothing of what is kept, so that is nothing but old tiles.
@@ -155,6 +156,7 @@ impl Site {
             site.add_target(row, map.base_url.is_none())
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
+        site.first_pages = list::first_pages(&site);
         Ok(site)
     }
 
@@ -219,6 +221,11 @@ impl Site {
     pub(super) fn answers_like(&self, other: &Site) -> bool {
         let names = |site: &Site| site.channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
         self.v2_access() == other.v2_access() && self.has_store == other.has_store && names(self) == names(other)
+    }
+
+    /// The first page of a list, of the usual size.
+    pub(super) fn first_page(&self, question: list::Question) -> Option<&list::Made> {
+        self.first_pages.get(question.place())
     }
 
     pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {
@@ -310,8 +317,7 @@ impl Site {
                 .map_err(|error| error.to_string())?,
             recalled: (entry.state == State::Recalled).then(|| reason.into()),
             default_channel: entry.default_channel,
-            tail_tag: u128::from_be_bytes(*Sha256::of(&tail).bytes().first_chunk().unwrap_or(&[0; 16])),
-            tail,
+            tag: u128::from_be_bytes(*Sha256::of(&tail).bytes().first_chunk().unwrap_or(&[0; 16])),
             views,
             targets: Vec::new(),
             version,
@@ -337,14 +343,7 @@ impl Site {
                 .partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
             // The sort is stable and its input ascends by version, which is the order of equal times.
             timed.sort_by_key(|place| self.releases.get(*place).and_then(|release| release.published_at.clone()));
-            self.channels.push(Channel {
-                name: entry.name.as_ref().into(),
-                head,
-                prefix: channel_prefix(&entry.name),
-                timed,
-                untimed,
-                sorted,
-            });
+            self.channels.push(Channel { name: entry.name.as_ref().into(), head, timed, untimed, sorted });
         }
         Ok(())
     }
@@ -399,6 +398,11 @@ impl Site {
 }
 
 impl Release {
+    /// Its document as a channel shows it.
+    pub(super) fn view(&self, channel: usize) -> Option<&Document> {
+        self.views.get(channel)?.as_ref()
+    }
+
     /// Where the artifact for a platform is redirected to.
     pub(super) fn target(&self, platform: Platform) -> Option<&Target> {
         self.targets.iter().find(|target| target.platform == Some(platform))

@@ -2,7 +2,7 @@
 
 use super::error::{Bad, Refusal};
 use super::list;
-use super::request::{Field, Parameters, Request};
+use super::request::{Field, Parameters, Request, cut};
 use super::site::{Release, Target};
 use super::{Answer, Body, Download, Site, Why};
 use crate::lists::{Order, SortBy};
@@ -43,9 +43,11 @@ impl<'a> Route<'a> {
         }
         let mut segments = [""; MOST_SEGMENTS];
         let mut count = 0usize;
-        for segment in rest.strip_prefix('/')?.split('/') {
+        let mut rest = rest.strip_prefix('/').filter(|rest| !rest.ends_with('/'))?;
+        while !rest.is_empty() {
+            let (segment, after) = cut(rest, b'/');
             *segments.get_mut(count).filter(|_| !segment.is_empty())? = segment;
-            count = count.saturating_add(1);
+            (rest, count) = (after, count.saturating_add(1));
         }
         Some(match *segments.get(..count)? {
             ["latest"] => Self::Latest,
@@ -138,7 +140,7 @@ fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
 
 fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
-    let Some(document) = release.views.get(channel).and_then(Option::as_ref) else {
+    let Some(document) = release.view(channel) else {
         let name = site.channel_name(channel).unwrap_or_default();
         return Err(Refusal::not_in_channel(release.version.as_str(), name).about(index).in_channel(channel));
     };

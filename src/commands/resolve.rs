@@ -63,18 +63,18 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
 /// Asks as a client would: through the edge's gate, then the site, then, for an artifact, the store.
 fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap) -> Result<Answer, Failure> {
     headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
-    let mut head = http::Request::new(()).into_parts().0;
-    head.method = arguments.method.clone();
-    head.uri = target.parse().map_err(|error| Failure::Usage(format!("`{target}` is no address: {error}")))?;
-    head.headers = headers;
-    let raw = RawHead { lines: head.headers.len(), ..RawHead::default() };
+    let mut head = http::Request::new(());
+    *head.method_mut() = arguments.method.clone();
+    *head.uri_mut() = target.parse().map_err(|error| Failure::Usage(format!("`{target}` is no address: {error}")))?;
+    *head.headers_mut() = headers;
+    let raw = RawHead { lines: head.headers().len(), ..RawHead::default() };
     if let Err(refusal) = gate(&head, &raw, &[]) {
-        let answer = refuse(site, head.uri.path(), &refusal);
-        return Ok(if head.method == Method::HEAD { without_body(answer) } else { answer });
+        let answer = refuse(site, head.uri().path(), &refusal);
+        return Ok(if *head.method() == Method::HEAD { without_body(answer) } else { answer });
     }
     // As a browser does: what stands behind a `#` is not sent.
-    let target = head.uri.path_and_query().map_or(target, |target| target.as_str());
-    let request = Request::new(&head.method, target, &head.headers);
+    let target = head.uri().path_and_query().map_or(target, |target| target.as_str());
+    let request = Request::new(head.method(), target, head.headers());
     let answer = answer(site, &request);
     let Body::Artifact(stored) = &answer.body else { return Ok(answer) };
     let store = Store::open(&arguments.folders.artifacts).ok();

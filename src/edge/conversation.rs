@@ -4,6 +4,7 @@ use super::heads::{Heads, RawHead};
 use super::serve::Worker;
 use super::tally::Overdue;
 use super::{Event, Exchange, limits};
+use crate::answer::Refusal;
 use http::StatusCode;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub(super) struct Conversation {
     /// When the client stopped taking its answer.
     stalled_since: Cell<Option<Instant>>,
     answer: RefCell<Option<Running>>,
+    /// Bytes that belong to no answer: hyper's own words.
+    bare: Cell<u64>,
     /// Nothing more will be read from it.
     is_last: Cell<bool>,
     ended_by_client: Cell<bool>,
@@ -62,6 +65,7 @@ impl Conversation {
             within_head: Cell::new(false),
             stalled_since: Cell::new(None),
             answer: RefCell::new(None),
+            bare: Cell::new(0),
             is_last: Cell::new(false),
             ended_by_client: Cell::new(false),
             reset: Cell::new(false),
@@ -137,8 +141,10 @@ impl Conversation {
     /// The client took bytes.
     pub(super) fn wrote(&self, bytes: usize) {
         self.stalled_since.set(None);
-        if let Some(answer) = &mut *self.answer.borrow_mut() {
-            answer.written = answer.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        match &mut *self.answer.borrow_mut() {
+            Some(answer) => answer.written = answer.written.saturating_add(bytes),
+            None => self.bare.set(self.bare.get().saturating_add(bytes)),
         }
     }
 
@@ -162,26 +168,41 @@ impl Conversation {
         self.end(true);
     }
 
-    /// hyper refused what was sent, with a bare status, before there was a request.
-    pub(super) fn refused_bare(&self, status: StatusCode) {
-        self.closes();
-        self.end(true);
-        self.requests.set(self.requests.get().saturating_add(1));
-        self.worker.tally().answered("", status);
-        if self.worker.shared().access_log {
-            self.tell(
-                &Running { began: Instant::now(), status, written: 0, is_whole: true, is_stream: false, asked: None },
-                false,
-            );
+    /// What was sent never became a request: counts and logs it, and gives the words when hyper has sent none of its own.
+    pub(super) fn refused(&self, is_malformed: bool, is_too_large: bool) -> Option<Refusal> {
+        let is_endless = self.is_endless();
+        if !is_malformed && !is_endless {
+            return None;
         }
+        self.end(true);
+        self.closes();
+        self.requests.set(self.requests.get().saturating_add(1));
+        let (status, refusal) = match is_endless || is_too_large {
+            true => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Refusal::gate(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
+            false => (StatusCode::BAD_REQUEST, Refusal::malformed()),
+        };
+        self.worker.tally().answered("", status);
+        let written = self.bare.get();
+        if self.worker.shared().access_log {
+            let (began, is_whole, is_stream) = (Instant::now(), true, false);
+            self.tell(&Running { began, status, written, is_whole, is_stream, asked: None }, false);
+        }
+        (written == 0).then_some(refusal)
     }
 
-    /// Ends the answer under way, if there is one: counts how long it took, and logs it.
+    /// Whether the head that is arriving can't become one.
+    pub(super) fn is_endless(&self) -> bool {
+        self.heads.borrow().is_endless()
+    }
+
+    /// Ends the answer under way, if there is one: counts how long it took, unless its client decided that, and logs it.
     fn end(&self, aborted: bool) {
         let Some(answer) = self.answer.borrow_mut().take() else { return };
         let now = Instant::now();
         self.waits_since.set(now);
-        self.worker.tally().took(now.saturating_duration_since(answer.began));
+        if !answer.is_stream {
+            self.worker.tally().took(now.saturating_duration_since(answer.began));
+        }
         if answer.asked.is_some() {
             self.tell(&answer, aborted);
         }

@@ -4,45 +4,63 @@ use super::heads::RawHead;
 use super::limits;
 use crate::answer::Refusal;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 /// Checks a request's head, parsed and as it was sent; `hosts` are the names that it may be for, any well-formed one when
 /// there are none. Behind a refusal, nothing on the connection can be trusted.
-pub fn check(head: &http::request::Parts, raw: &RawHead, hosts: &[String]) -> Result<(), Refusal> {
+pub fn check<B>(request: &http::Request<B>, raw: &RawHead, hosts: &[String]) -> Result<(), Refusal> {
     let malformed = || Err(Refusal::malformed());
-    if has_body(&head.headers) {
+    let told = Told::read(request.headers());
+    if told.has_body {
         // Its method would be refused anyway, and says more.
-        let known = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::CONNECT);
+        let known = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::CONNECT);
         return if known { malformed() } else { Err(Refusal::method()) };
     }
-    if raw.length > limits::HEAD || head.headers.len() > limits::HEADERS {
+    if raw.length > limits::HEAD || request.headers().len() > limits::HEADERS {
         return Err(Refusal::gate(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
-    let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-    let two_readings = raw.fragment || raw.lines != head.headers.len() || count(&head.headers, &AUTHORIZATION) > 1;
-    if two_readings || head.method == Method::CONNECT || !target.starts_with('/') {
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let two_readings = raw.fragment || raw.lines != request.headers().len() || told.credentials > 1 || told.hosts > 1;
+    if two_readings || *request.method() == Method::CONNECT || !target.starts_with('/') {
         return malformed();
     }
     if target.len() > limits::TARGET {
         return Err(Refusal::gate(StatusCode::URI_TOO_LONG));
     }
-    let Ok(host) = host(head) else { return malformed() };
-    if head.headers.contains_key(EXPECT) {
+    let Ok(host) = host(request, told.host) else { return malformed() };
+    if told.expects {
         return Err(Refusal::gate(StatusCode::EXPECTATION_FAILED));
     }
     let expected = hosts.is_empty() || host.is_some_and(|host| hosts.iter().any(|name| host.is_named(name)));
     if expected { Ok(()) } else { Err(Refusal::gate(StatusCode::MISDIRECTED_REQUEST)) }
 }
 
-fn count(headers: &HeaderMap, name: &http::HeaderName) -> usize {
-    headers.get_all(name).iter().count()
+/// What the headers tell that decides whether they are a request's.
+#[derive(Default)]
+struct Told<'a> {
+    /// Any Transfer-Encoding, or a Content-Length other than 0.
+    has_body: bool,
+    expects: bool,
+    credentials: usize,
+    hosts: usize,
+    host: Option<&'a HeaderValue>,
 }
 
-/// Any Transfer-Encoding, or a Content-Length other than 0 (equal ones have been folded into one before this).
-fn has_body(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    headers.contains_key(TRANSFER_ENCODING) || lengths.next().is_some() || length.is_some_and(|length| length.as_bytes() != b"0")
+impl<'a> Told<'a> {
+    fn read(headers: &'a HeaderMap) -> Self {
+        let mut told = Self::default();
+        for (name, value) in headers {
+            match *name {
+                TRANSFER_ENCODING => told.has_body = true,
+                CONTENT_LENGTH => told.has_body |= value.as_bytes() != b"0",
+                EXPECT => told.expects = true,
+                AUTHORIZATION => told.credentials = told.credentials.saturating_add(1),
+                HOST => (told.hosts, told.host) = (told.hosts.saturating_add(1), Some(value)),
+                _ => {}
+            }
+        }
+        told
+    }
 }
 
 /// A well-formed host: a name or an address, perhaps with a port.
@@ -52,18 +70,17 @@ struct Host<'a> {
     name: &'a str,
 }
 
-/// The one host that the request is for; HTTP/1.0 may leave it out. An absolute target must name the same.
-fn host(head: &http::request::Parts) -> Result<Option<Host<'_>>, ()> {
-    let mut values = head.headers.get_all(HOST).iter();
-    let host = match (values.next(), values.next()) {
-        (None, _) if head.version == Version::HTTP_10 => None,
-        (Some(value), None) => Some(Host::parse(value.to_str().map_err(|_| ())?).ok_or(())?),
-        _ => return Err(()),
+/// The host that the request is for; HTTP/1.0 may leave it out. An absolute target must name the same.
+fn host<'a, B>(request: &http::Request<B>, told: Option<&'a HeaderValue>) -> Result<Option<Host<'a>>, ()> {
+    let host = match told {
+        None if request.version() == Version::HTTP_10 => None,
+        None => return Err(()),
+        Some(value) => Some(Host::parse(value.to_str().map_err(|_| ())?).ok_or(())?),
     };
-    if head.uri.scheme().is_some_and(|scheme| !["http", "https"].contains(&scheme.as_str())) {
+    if request.uri().scheme().is_some_and(|scheme| !["http", "https"].contains(&scheme.as_str())) {
         return Err(());
     }
-    match head.uri.authority() {
+    match request.uri().authority() {
         Some(absolute) if !host.is_some_and(|host| host.whole.eq_ignore_ascii_case(absolute.as_str())) => Err(()),
         _ => Ok(host),
     }

@@ -2,6 +2,7 @@
 //!
 //! Only heads are followed, because a request with a body ends its connection: nothing behind it is ever answered.
 
+use super::limits::HEAD;
 use memchr::memchr;
 use std::collections::VecDeque;
 
@@ -26,6 +27,8 @@ pub(super) struct Heads {
     /// Bytes of the line that is arriving, and the last of them.
     line: usize,
     last: u8,
+    /// The method of the request line that is arriving has ended.
+    within_target: bool,
 }
 
 impl Heads {
@@ -44,6 +47,11 @@ impl Heads {
         self.head.lines > 0 || self.line > 0
     }
 
+    /// Whether the head that comes next is longer than a head may be, and has not even ended.
+    pub(super) fn is_endless(&self) -> bool {
+        self.whole.is_empty() && self.head.length > HEAD
+    }
+
     /// The next whole head.
     pub(super) fn next(&mut self) -> Option<RawHead> {
         self.whole.pop_front()
@@ -51,15 +59,25 @@ impl Heads {
 
     fn piece_of_line(&mut self, piece: &[u8]) {
         let Some(last) = piece.last() else { return };
-        if self.head.lines == 0 && memchr(b'#', piece).is_some() {
-            self.head.fragment = true;
+        if self.head.lines == 0 {
+            self.piece_of_request_line(piece);
         }
         self.last = *last;
         self.line = self.line.saturating_add(piece.len());
         self.head.length = self.head.length.saturating_add(piece.len());
     }
 
+    /// A `#` is a letter like others in a method, and has no place behind it.
+    fn piece_of_request_line(&mut self, piece: &[u8]) {
+        let behind_method = if self.within_target { Some(0) } else { memchr(b' ', piece) };
+        if let Some(rest) = behind_method.and_then(|start| piece.get(start..)) {
+            self.within_target = true;
+            self.head.fragment |= memchr(b'#', rest).is_some();
+        }
+    }
+
     fn end_of_line(&mut self) {
+        self.within_target = false;
         self.head.length = self.head.length.saturating_add(1);
         let is_empty = self.line == 0 || (self.line == 1 && self.last == b'\r');
         self.line = 0;
@@ -89,11 +107,13 @@ mod tests {
     #[test]
     fn heads_are_the_same_in_whatever_pieces_they_come() {
         let bytes = b"\r\n\nGET /a#b HTTP/1.1\r\nHost: a\r\nA: #\r\n\r\nGET / HTTP/1.1\nHost: b\n\nGET /";
-        let first = RawHead { length: 38, lines: 2, fragment: true };
+        let first = RawHead { length: 36, lines: 2, fragment: true };
         let second = RawHead { length: 24, lines: 1, fragment: false };
         for size in 1..=bytes.len() {
             assert_eq!(heads(bytes, size), (vec![first, second], true), "pieces of {size}");
         }
+        let odd = RawHead { length: 18, lines: 0, fragment: false };
+        assert_eq!(heads(b"G#T / HTTP/1.1\r\n\r\n", 3), (vec![odd], false), "a method may have it");
         assert_eq!(heads(b"\r\n\r\n", 1), (vec![], false), "empty lines are nothing");
         assert_eq!(heads(b"\r", 1), (vec![], true));
     }

@@ -78,7 +78,11 @@ fn requests(page: &mut Page, shared: &Shared) {
 
 fn durations(page: &mut Page, shared: &Shared) {
     let name = "agent_releases_request_duration_seconds";
-    page.metric(name, "histogram", "From a request's whole head to the last byte of its answer; downloads included.");
+    page.metric(
+        name,
+        "histogram",
+        "From a request's whole head to the last byte of its answer; artifacts, which take as long as their clients, aside.",
+    );
     let mut count = 0u64;
     for (place, bound) in BUCKETS.iter().enumerate() {
         count = count.wrapping_add(sum(shared, |tally| tally.durations(place)));
@@ -111,6 +115,9 @@ fn snapshot(page: &mut Page, shared: &Shared) {
     page.metric(name, "counter", "New snapshots that were taken up, and that were refused.");
     page.sample(name, &[("result", "accepted")], shared.reloads.accepted.load(Relaxed));
     page.sample(name, &[("result", "refused")], shared.reloads.refused.load(Relaxed));
+    let name = "agent_releases_snapshot_refused";
+    let refused = u8::from(shared.reloads.is_refused.load(Relaxed));
+    page.single(name, "gauge", "1 while the folder holds a snapshot that the edge does not take up.", refused);
 }
 
 fn connections(page: &mut Page, shared: &Shared) {

@@ -8,7 +8,7 @@ use crate::store::Store;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -81,6 +81,8 @@ impl Serving {
 pub(super) struct Reloads {
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// The folder holds one that is refused now.
+    pub(super) is_refused: AtomicBool,
 }
 
 /// Why the edge is to end.
@@ -142,6 +144,7 @@ async fn finished(reading: &mut Option<JoinHandle<Result<Site, SiteError>>>) -> 
 
 /// Serves the site if it is whole, keeps the old one if not; says each thing once.
 fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused) {
+    shared.reloads.is_refused.store(read.is_err(), Relaxed);
     match read {
         Ok(site) => {
             let before = shared.serving.load_full();

@@ -9,7 +9,6 @@ use super::{Event, gate, log};
 use crate::answer::{Answer, Body, Refusal, Request, Stored, answer, artifact, refuse, without_body};
 use crate::store::Store;
 use http::header::{CONNECTION, HeaderValue};
-use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -38,23 +37,19 @@ pub(super) enum Answered {
 
 /// An artifact that somebody asked for.
 pub(super) struct Wanted {
-    asking: Asking,
+    conversation: Rc<Conversation>,
+    request: hyper::Request<Incoming>,
+    began: Instant,
     serving: Arc<Serving>,
     stored: Arc<Stored>,
 }
 
 /// A request on its way to an answer.
-struct Asking {
-    conversation: Rc<Conversation>,
-    head: Parts,
-    raw: RawHead,
+struct Asking<'a> {
+    conversation: &'a Rc<Conversation>,
+    request: &'a hyper::Request<Incoming>,
+    serving: &'a Serving,
     began: Instant,
-}
-
-/// How far a request has come.
-enum Step {
-    Done(Answer),
-    Artifact(Arc<Stored>),
 }
 
 impl Service<hyper::Request<Incoming>> for Answering {
@@ -63,17 +58,17 @@ impl Service<hyper::Request<Incoming>> for Answering {
     type Future = Answered;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answered {
-        let began = Instant::now();
-        let (head, _body) = request.into_parts();
-        let asking = Asking { conversation: Rc::clone(&self.0), head, raw: self.0.asked(), began };
-        let serving = asking.shared().serving.load();
-        match guarded(|| asking.step(&serving)) {
-            Some(Step::Done(answer)) => Answered::now(asking.respond(&serving, answer, None)),
-            Some(Step::Artifact(stored)) => {
-                let serving = Arc::clone(&serving);
-                Wanted { asking, serving, stored }.open()
+        let (conversation, began) = (&self.0, Instant::now());
+        let raw = conversation.asked();
+        let serving = conversation.worker().shared().serving.load();
+        let asking = Asking { conversation, request: &request, serving: &serving, began };
+        match guarded(|| asking.answer(&raw)) {
+            Some(Ok(response)) => Answered::now(response),
+            Some(Err(stored)) => {
+                let (conversation, serving) = (Rc::clone(conversation), Arc::clone(&serving));
+                Wanted { conversation, request, began, serving, stored }.open()
             }
-            None => Answered::now(asking.panicked(&serving)),
+            None => Answered::now(asking.panicked()),
         }
     }
 }
@@ -105,48 +100,61 @@ impl Future for Answered {
     }
 }
 
-impl Asking {
+impl Asking<'_> {
     fn shared(&self) -> &Shared {
         self.conversation.worker().shared()
     }
 
-    fn request(&self) -> Request<'_> {
-        let target = self.head.uri.path_and_query().map_or("/", |target| target.as_str());
-        Request::new(&self.head.method, target, &self.head.headers)
+    fn question(&self) -> Request<'_> {
+        let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        Request::new(self.request.method(), target, self.request.headers())
     }
 
-    fn step(&self, serving: &Serving) -> Step {
-        if let Err(refusal) = gate::check(&self.head, &self.raw, &self.shared().hosts) {
+    /// The response, or the artifact whose file has to be looked at first.
+    fn answer(&self, raw: &RawHead) -> Result<Response<EdgeBody>, Arc<Stored>> {
+        if let Err(refusal) = gate::check(self.request, raw, &self.shared().hosts) {
             self.conversation.closes();
-            return Step::Done(self.refused(serving, &refusal));
+            return Ok(self.respond(self.refused(&refusal), None));
         }
-        let answer = answer(&serving.site, &self.request());
+        let answer = answer(&self.serving.site, &self.question());
         match &answer.body {
-            Body::Artifact(stored) => Step::Artifact(Arc::clone(stored)),
-            Body::Empty | Body::Bytes(_) => Step::Done(answer),
+            Body::Artifact(stored) => Err(Arc::clone(stored)),
+            Body::Empty | Body::Bytes(_) => Ok(self.respond(answer, None)),
         }
     }
 
-    fn refused(&self, serving: &Serving, refusal: &Refusal) -> Answer {
-        let answer = refuse(&serving.site, self.head.uri.path(), refusal);
-        if self.head.method == Method::HEAD { without_body(answer) } else { answer }
+    fn refused(&self, refusal: &Refusal) -> Answer {
+        let answer = refuse(&self.serving.site, self.request.uri().path(), refusal);
+        if *self.request.method() == Method::HEAD { without_body(answer) } else { answer }
     }
 
-    fn panicked(&self, serving: &Serving) -> Response<EdgeBody> {
+    fn panicked(&self) -> Response<EdgeBody> {
         let worker = self.conversation.worker();
         worker.tally().panics.add(1);
         worker.tell(&Event::Panicked { request: &self.conversation.request_id() });
-        self.respond(serving, self.refused(serving, &Refusal::internal()), None)
+        self.respond(self.refused(&Refusal::internal()), None)
+    }
+
+    /// The answer with its part of the file, when there is one to send and a place to send it from.
+    fn stream(&self, answer: Answer, file: File, range: Range<u64>) -> (Answer, Option<FileBody>) {
+        if range.is_empty() || *self.request.method() != Method::GET {
+            return (answer, None);
+        }
+        let Some(place) = self.shared().streams.take() else {
+            self.conversation.worker().tally().streams_refused.add(1);
+            return (self.refused(&Refusal::overloaded()), None);
+        };
+        (answer, Some(FileBody::new(file, range, Rc::clone(self.conversation), place)))
     }
 
     /// Counts the answer, and makes what hyper sends of it; `file` is what of an artifact follows.
-    fn respond(&self, serving: &Serving, answer: Answer, file: Option<FileBody>) -> Response<EdgeBody> {
-        let (path, conversation) = (self.head.uri.path(), &self.conversation);
-        conversation.worker().tally().answered(path, answer.status);
-        if let Some(download) = answer.why.download.filter(|_| self.head.method == Method::GET) {
-            serving.downloads.add(answer.why.release, download);
+    fn respond(&self, answer: Answer, file: Option<FileBody>) -> Response<EdgeBody> {
+        let conversation = self.conversation;
+        conversation.worker().tally().answered(self.request.uri().path(), answer.status);
+        if let Some(download) = answer.why.download.filter(|_| *self.request.method() == Method::GET) {
+            self.serving.downloads.add(answer.why.release, download);
         }
-        let asked = self.shared().access_log.then(|| Box::new(log::asked(&self.head)));
+        let asked = self.shared().access_log.then(|| Box::new(log::asked(self.request)));
         conversation.answers(self.began, answer.status, file.is_some(), asked);
         if answer.why.closes || conversation.is_worn_out(self.began) {
             conversation.closes();
@@ -169,8 +177,7 @@ impl Asking {
 impl Wanted {
     /// Opens the file at once when the system can do so without asking a disk, else off the core's thread.
     fn open(self) -> Answered {
-        let shared = self.asking.shared();
-        let Some(store) = shared.store.load_full() else {
+        let Some(store) = self.conversation.worker().shared().store.load_full() else {
             return Answered::now(self.opened(Err(io::ErrorKind::NotFound.into())));
         };
         match store.artifact_at_hand(&self.stored.key) {
@@ -184,35 +191,22 @@ impl Wanted {
     }
 
     /// Answers with what of the file was asked for.
-    fn opened(self, opened: io::Result<(File, u64)>) -> Response<EdgeBody> {
-        let Self { asking, serving, stored } = self;
+    fn opened(&self, opened: io::Result<(File, u64)>) -> Response<EdgeBody> {
+        let Self { conversation, request, began, serving, stored } = self;
+        let asking = Asking { conversation, request, serving, began: *began };
         let answered = guarded(|| match opened {
             Ok((file, size)) => {
-                let (answer, range) = artifact(&serving.site, &asking.request(), &stored, Some(size));
-                asking.stream(&serving, answer, file, range)
+                let (answer, range) = artifact(&serving.site, &asking.question(), stored, Some(size));
+                asking.stream(answer, file, range)
             }
-            Err(error) if is_absence(&error) => (artifact(&serving.site, &asking.request(), &stored, None).0, None),
-            Err(error) if is_shortage(&error) => (asking.refused(&serving, &Refusal::overloaded()), None),
-            Err(_) => (asking.refused(&serving, &Refusal::internal()), None),
+            Err(error) if is_absence(&error) => (artifact(&serving.site, &asking.question(), stored, None).0, None),
+            Err(error) if is_shortage(&error) => (asking.refused(&Refusal::overloaded()), None),
+            Err(_) => (asking.refused(&Refusal::internal()), None),
         });
         match answered {
-            Some((answer, file)) => asking.respond(&serving, answer, file),
-            None => asking.panicked(&serving),
+            Some((answer, file)) => asking.respond(answer, file),
+            None => asking.panicked(),
         }
-    }
-}
-
-impl Asking {
-    /// The answer with its part of the file, when there is one to send and a place to send it from.
-    fn stream(&self, serving: &Serving, answer: Answer, file: File, range: Range<u64>) -> (Answer, Option<FileBody>) {
-        if range.is_empty() || self.head.method != Method::GET {
-            return (answer, None);
-        }
-        let Some(place) = self.shared().streams.take() else {
-            self.conversation.worker().tally().streams_refused.add(1);
-            return (self.refused(serving, &Refusal::overloaded()), None);
-        };
-        (answer, Some(FileBody::new(file, range, Rc::clone(&self.conversation), place)))
     }
 }
 

@@ -7,14 +7,13 @@ use super::respond::Answering;
 use super::socket::Socket;
 use super::tally::{Overdue, Tally};
 use super::{EdgeError, Event, Tell};
-use crate::answer::{Refusal, refuse};
+use crate::answer::{Body, Refusal, refuse};
 use crate::store::Store;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -96,6 +95,8 @@ pub(super) struct Worker {
     /// Which core, and how many there are: connections are numbered in steps of that.
     place: u64,
     accepted: Cell<u64>,
+    /// Where short answers are put together.
+    pub(super) scratch: RefCell<Vec<u8>>,
 }
 
 impl Worker {
@@ -174,9 +175,10 @@ pub(super) fn worker(
     http.half_close(true).max_buf_size(limits::BUFFER);
     let tally = shared.tallies.get(place).map(Arc::clone).unwrap_or_default();
     let place = u64::try_from(place).unwrap_or_default();
-    let worker = Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0) });
+    let worker = Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0), scratch: RefCell::default() });
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().max_blocking_threads(64).build_local(tokio::runtime::LocalOptions::default())?;
+    builder.enable_all().max_blocking_threads(64);
+    let runtime = builder.build_local(tokio::runtime::LocalOptions::default())?;
     let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut connections = Connections::default();
@@ -266,24 +268,19 @@ async fn connection(stream: TcpStream, conversation: Rc<Conversation>, place: Pl
     let _going = Going(Rc::clone(&conversation));
     let socket = TokioIo::new(Socket::new(stream, Rc::clone(&conversation)));
     let mut http = conversation.worker().http.serve_connection(socket, Answering(Rc::clone(&conversation)));
-    if let Err(error) = poll_fn(|context| http.poll_without_shutdown(context)).await
-        && error.is_parse()
-    {
-        conversation.refused_bare(bare_status(&error));
-    }
-    if !conversation.is_to_be_listened_to() {
+    let end = poll_fn(|context| http.poll_without_shutdown(context)).await;
+    let refused = end.err().and_then(|error| conversation.refused(error.is_parse(), error.is_parse_too_large()));
+    if refused.is_none() && !conversation.is_to_be_listened_to() {
         return;
     }
     let stream = http.into_parts().io.into_inner();
+    if let Some(refusal) = refused {
+        say(conversation.worker(), &stream.stream, &refusal);
+    }
     if let Some(_lingering) = conversation.worker().shared.lingering.take() {
         drop(place);
         linger(&stream.stream).await;
     }
-}
-
-/// The status of hyper's own refusal.
-fn bare_status(error: &hyper::Error) -> StatusCode {
-    if error.is_parse_too_large() { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST }
 }
 
 /// Says that nothing more comes, and listens for a moment: closing a socket with unread bytes would take the answer back.
@@ -305,7 +302,18 @@ async fn linger(stream: &TcpStream) {
 
 /// There is no room: says so at once, without reading what was asked.
 fn turn_away(worker: &Rc<Worker>, stream: TcpStream) {
-    let answer = refuse(&worker.shared.serving.load().site, "/", &Refusal::overloaded());
+    say(worker, &stream, &Refusal::overloaded());
+    if let Some(place) = worker.shared.lingering.take() {
+        spawn_local(async move {
+            linger(&stream).await;
+            drop(place);
+        });
+    }
+}
+
+/// Writes a refusal to a connection that has nothing else to say. It is shorter than any socket's buffer.
+fn say(worker: &Worker, stream: &TcpStream, refusal: &Refusal) {
+    let answer = refuse(&worker.shared.serving.load().site, "/", refusal);
     let mut text = format!("HTTP/1.1 {}\r\nconnection: close\r\n", answer.status).into_bytes();
     for (name, value) in &answer.headers {
         text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
@@ -313,17 +321,10 @@ fn turn_away(worker: &Rc<Worker>, stream: TcpStream) {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let length = answer.content_length().unwrap_or_default();
     text.extend(format!("content-length: {length}\r\ndate: {date}\r\n\r\n").bytes());
-    if let crate::answer::Body::Bytes(body) = &answer.body {
+    if let Body::Bytes(body) = &answer.body {
         text.extend_from_slice(body);
     }
-    // A new connection's buffer takes it whole.
-    let _ = SockRef::from(&stream).send(&text);
-    if let Some(place) = worker.shared.lingering.take() {
-        spawn_local(async move {
-            linger(&stream).await;
-            drop(place);
-        });
-    }
+    let _ = SockRef::from(stream).send(&text);
 }
 
 /// What the edge may have at a time.

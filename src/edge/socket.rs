@@ -47,7 +47,8 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         this.conversation.received(buffer.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        // hyper would wait for an end that can't come in time.
+        Poll::Ready(if this.conversation.is_endless() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) })
     }
 }
 
@@ -61,13 +62,16 @@ impl AsyncWrite for Socket {
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let stream = Pin::new(&mut this.stream);
-        let mut small = [0; SMALL];
+        let length = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
         let result = match pieces {
             [piece] => stream.poll_write(context, piece),
-            pieces => match joined(pieces, &mut small) {
-                Some(bytes) => stream.poll_write(context, bytes),
-                None => stream.poll_write_vectored(context, pieces),
-            },
+            pieces if length <= SMALL => {
+                let mut whole = this.conversation.worker().scratch.borrow_mut();
+                whole.clear();
+                pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+                stream.poll_write(context, &whole)
+            }
+            pieces => stream.poll_write_vectored(context, pieces),
         };
         this.wrote(result)
     }
@@ -85,15 +89,4 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
-}
-
-/// The pieces in one, when they fit.
-fn joined<'a>(pieces: &[IoSlice<'_>], whole: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
-    let mut length = 0usize;
-    for piece in pieces {
-        let end = length.checked_add(piece.len())?;
-        whole.get_mut(length..end)?.copy_from_slice(piece);
-        length = end;
-    }
-    whole.get(..length)
 }

@@ -69,7 +69,8 @@ pub fn is_plain_text(text: &str) -> bool {
 
 /// Whether every `%` of an address is followed by two hex digits (RFC 3986 §2.1).
 pub fn escapes_are_whole(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
+    memchr::memchr(b'%', text.as_bytes()).is_none()
+        || text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }
 
 /// A character that a reader would not see, or that changes how the characters around it are seen.
