@@ -4,7 +4,7 @@
 
 mod common;
 
-use agent_releases::answer::{Body, Request, Site, answer};
+use agent_releases::answer::{Request, Site, answer};
 use common::{Edge, Reply, all_equal, compiler_ok, copy_files, data};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::fs;
@@ -112,10 +112,7 @@ fn pure(site: &Site, case: &Case) -> Option<Reply> {
     let method = Method::from_bytes(case.method.as_bytes()).ok()?;
     let answer = answer(site, &Request::new(&method, &case.target, &headers));
     let length = answer.content_length();
-    let body = match answer.body {
-        Body::Bytes(bytes) => bytes.to_vec(),
-        Body::Empty | Body::Artifact(_) => Vec::new(),
-    };
+    let body = answer.body.to_bytes().to_vec();
     let headers = answer
         .headers
         .iter()

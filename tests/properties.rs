@@ -190,8 +190,7 @@ fn page(site: &Site, target: &str) -> (Vec<String>, Option<String>, u64) {
     let headers = HeaderMap::new();
     let answer = answer(site, &Request::new(&Method::GET, target, &headers));
     assert_eq!(answer.status, 200, "{target}");
-    let agent_releases::answer::Body::Bytes(body) = answer.body else { panic!("{target}: no body") };
-    let page: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let page: serde_json::Value = serde_json::from_slice(&answer.body.to_bytes()).expect("JSON");
     let versions = page["data"]
         .as_array()
         .expect("data")

@@ -6,6 +6,7 @@ use super::site::Target;
 use crate::policy::{Access, Policy};
 use http::header::{CONTENT_DISPOSITION, ETAG, HeaderValue, LOCATION};
 use http::{HeaderMap, HeaderName};
+use std::collections::BTreeMap;
 
 /// Which snapshot answered.
 pub(super) const SNAPSHOT: HeaderName = HeaderName::from_static("x-release-snapshot");
@@ -73,10 +74,13 @@ impl Templates {
     }
 
     /// Of a stored document, as the snapshot's index says; its tag is set as it is answered.
-    pub(super) fn document<'a>(&self, stored: impl Iterator<Item = (&'a String, &'a String)>) -> HeaderMap {
+    /// `None` when one of the headers is none.
+    pub(super) fn document(&self, stored: &BTreeMap<String, String>) -> Option<HeaderMap> {
         let mut headers = made(stored, &self.snapshot);
+        // The snapshot's is added to them.
+        let all = headers.len() == stored.len().saturating_add(1);
         headers.insert(ETAG, OPEN);
-        headers
+        all.then_some(headers)
     }
 
     /// Who may ask V2.

@@ -4,19 +4,18 @@ use super::document::Document;
 use super::error::{Bad, Refusal};
 use super::request::{Field, Parameters, Request};
 use super::site::{Channel, Release};
-use super::{Answer, Site, Why, negotiate};
+use super::{Answer, Body, Site, Why, negotiate};
 use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy, SortKey};
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{HeaderValue, LINK};
+use http::{HeaderMap, StatusCode};
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 /// These fields are not of a closed set.
 const NO_WORDS: [&str; 0] = [];
 
-/// Bytes around the releases of a page: its keys, its total, its cursor.
-const MOST_AROUND: usize = 400;
+/// Bytes of the longest page that is copied together; a page of 50 releases is shorter.
+const MOST_COPIED: usize = 64 * 1024;
 
 /// Which list.
 #[derive(Clone, Copy)]
@@ -46,14 +45,26 @@ pub(super) fn page(
         headers.insert(LINK, link);
     }
     let why = Why::rule("a page of a channel's offered releases").through(question.channel);
-    Ok(made.document.answer(headers, request.headers, why))
+    let mut answer = made.document.answer(headers, request.headers, why);
+    if !made.pieces.is_empty() && answer.status == StatusCode::OK {
+        answer.body = Body::Pieces(made.pieces);
+    }
+    Ok(answer)
 }
 
 /// A page that is ready, and the link to the next.
 #[derive(Clone, Debug)]
 pub(super) struct Made {
     document: Document,
+    /// In place of the document's bytes, when it would have many.
+    pieces: Vec<Bytes>,
     link: Option<HeaderValue>,
+}
+
+impl Made {
+    pub(super) fn bytes(&self) -> Bytes {
+        if self.pieces.is_empty() { self.document.body.clone() } else { self.pieces.concat().into() }
+    }
 }
 
 /// The first page of each list, by [`Question::place`]: what nearly everybody asks for is not put together each time.
@@ -66,6 +77,11 @@ pub(super) fn first_pages(site: &Site) -> Vec<Made> {
 }
 
 impl Question {
+    /// The list of a channel when nothing else is asked.
+    pub(super) fn default_of(channel: usize) -> Self {
+        Self { channel, sort_by: SortBy::PublishedAt, order: Order::Desc }
+    }
+
     /// Its place among all lists.
     pub(super) fn place(self) -> usize {
         let orders = self.channel.saturating_mul(SortBy::ALL.len()).saturating_add(self.sort_by as usize);
@@ -111,8 +127,13 @@ impl List<'_> {
         let link = next.as_ref().and_then(|next| HeaderValue::try_from(self.link(size, next)).ok());
         let page = Page { releases, channel: self.question.channel, total, next };
         let tag = page.tag();
-        let body = if negotiate::has_already(request, &tag) { Bytes::new() } else { page.compose() };
-        Made { document: Document::tagged(body, &tag), link }
+        let (body, pieces) = match page.length() {
+            _ if negotiate::has_already(request, &tag) => (Bytes::new(), Vec::new()),
+            // A short page is one piece, because that is what is quickest to send.
+            length if length <= MOST_COPIED => (page.compose(length), Vec::new()),
+            _ => (Bytes::new(), page.share()),
+        };
+        Made { document: Document::tagged(body, &tag), pieces, link }
     }
 
     /// The release at a place of the list.
@@ -184,23 +205,62 @@ impl Page<'_> {
     }
 
     /// The releases as their own documents show them, between brackets.
-    fn compose(&self) -> Bytes {
-        let pieces = self.releases.iter().filter_map(|release| release.view(self.channel)).map(|view| view.body.trim_ascii_end());
-        let length = pieces.clone().map(|piece| piece.len().saturating_add(1)).fold(MOST_AROUND, usize::saturating_add);
-        let mut body = BytesMut::with_capacity(length);
-        body.put_slice(b"{\"data\":[");
-        for (place, piece) in pieces.enumerate() {
+    fn each(&self, mut take: impl FnMut(Piece<'_>)) {
+        take(Piece::Text(b"{\"data\":["));
+        let views = self.releases.iter().filter_map(|release| release.view(self.channel));
+        for (place, view) in views.enumerate() {
             if place > 0 {
-                body.put_u8(b',');
+                take(Piece::Text(b","));
             }
-            body.put_slice(piece);
+            take(Piece::View(&view.body));
         }
         let total = self.total;
-        let _ = match &self.next {
-            Some(next) => write!(body, "],\"total_count\":{total},\"next_cursor\":\"{next}\"}}\n"),
-            None => write!(body, "],\"total_count\":{total},\"next_cursor\":null}}\n"),
-        };
+        take(Piece::End(match &self.next {
+            Some(next) => format!("],\"total_count\":{total},\"next_cursor\":\"{next}\"}}\n"),
+            None => format!("],\"total_count\":{total},\"next_cursor\":null}}\n"),
+        }));
+    }
+
+    fn length(&self) -> usize {
+        let mut length = 0usize;
+        self.each(|piece| length = length.saturating_add(piece.bytes().len()));
+        length
+    }
+
+    fn compose(&self, length: usize) -> Bytes {
+        let mut body = BytesMut::with_capacity(length);
+        self.each(|piece| body.put_slice(piece.bytes()));
         body.freeze()
+    }
+
+    fn share(&self) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        self.each(|piece| {
+            pieces.push(match &piece {
+                Piece::Text(text) => Bytes::from_static(text),
+                Piece::View(body) => body.slice_ref(piece.bytes()),
+                Piece::End(text) => Bytes::copy_from_slice(text.as_bytes()),
+            });
+        });
+        pieces
+    }
+}
+
+/// A piece of a page.
+enum Piece<'a> {
+    Text(&'static [u8]),
+    /// A release's document, whose final newline is not part of the page.
+    View(&'a Bytes),
+    End(String),
+}
+
+impl Piece<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Text(text) => text,
+            Piece::View(body) => body.strip_suffix(b"\n").unwrap_or(body),
+            Piece::End(text) => text.as_bytes(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
 
 mod artifact;
+mod consistency;
 mod document;
 mod error;
 mod headers;
@@ -50,6 +51,8 @@ pub enum Body {
     Empty,
     /// These.
     Bytes(Bytes),
+    /// These, one behind the other: a long page shares them with the site instead of copying all of them at once.
+    Pieces(Vec<Bytes>),
     /// An artifact from the local store; [`artifact`] makes the real answer once its file has been looked at.
     Artifact(Arc<Stored>),
 }
@@ -92,17 +95,33 @@ impl Why {
     }
 }
 
+impl Body {
+    /// How many bytes it has; an artifact does not know yet.
+    pub fn length(&self) -> Option<usize> {
+        match self {
+            Body::Empty => Some(0),
+            Body::Bytes(bytes) => Some(bytes.len()),
+            Body::Pieces(pieces) => Some(pieces.iter().map(Bytes::len).fold(0, usize::saturating_add)),
+            Body::Artifact(_) => None,
+        }
+    }
+
+    /// All its bytes; an artifact has none here.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Body::Empty | Body::Artifact(_) => Bytes::new(),
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::Pieces(pieces) => pieces.concat().into(),
+        }
+    }
+}
+
 impl Answer {
     /// The `Content-Length` that is sent with it; none where there may be none.
     pub fn content_length(&self) -> Option<u64> {
         let told = self.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let bodiless = matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        told.or_else(|| match &self.body {
-            _ if bodiless => None,
-            Body::Empty => Some(0),
-            Body::Bytes(bytes) => u64::try_from(bytes.len()).ok(),
-            Body::Artifact(_) => None,
-        })
+        told.or_else(|| u64::try_from(self.body.length()?).ok().filter(|_| !bodiless))
     }
 }
 

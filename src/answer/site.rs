@@ -2,18 +2,19 @@
 
 use super::document::{Document, StaticDocument, etag};
 use super::headers::{Templates, YANKED, insert};
-use super::list;
+use super::{consistency, list};
 use crate::lists::{SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
-use crate::words::{Platform, Sha256, Timestamp, Version, Word};
+use crate::words::{Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -141,7 +142,8 @@ impl Site {
         // The id says nothing of what is kept, so that is nothing but old tiles.
         let kept = index.kept.iter().filter(|row| is_tile(&row.path) && index.row(&row.path).is_none());
         for row in index.files.iter().chain(kept) {
-            site.add_document(row, files, &mut shared).ok_or_else(|| wrong(&row.path, "a form of it is missing".to_owned()))?;
+            site.add_document(row, files, &mut shared)
+                .ok_or_else(|| wrong(&row.path, "a form of it is missing, or a header is none".to_owned()))?;
         }
         let prefixes: Vec<Bytes> = table.channels.iter().map(|channel| channel_prefix(&channel.name)).collect();
         for entry in &table.releases {
@@ -157,6 +159,9 @@ impl Site {
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
         site.first_pages = list::first_pages(&site);
+        consistency::keys_lead_to_one_artifact(&map).map_err(|why| wrong(REDIRECTS, why))?;
+        consistency::documents_offer_what_the_map_leads_to(&site, &map).map_err(|why| wrong(REDIRECTS, why))?;
+        consistency::static_documents_are_the_answers(&site).map_err(|why| wrong(SITE, why))?;
         Ok(site)
     }
 
@@ -269,8 +274,10 @@ impl Site {
             .encodings
             .iter()
             .map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
-        let headers =
-            Arc::clone(shared.entry(&row.headers).or_insert_with(|| Arc::new(self.templates.document(row.headers.iter()))));
+        let headers = match shared.entry(&row.headers) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => Arc::clone(new.insert(Arc::new(self.templates.document(&row.headers)?))),
+        };
         let document =
             StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
         self.documents.insert(format!("/{address}").into(), document);
@@ -350,6 +357,7 @@ impl Site {
 
     fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
         let release = *self.by_version.get(&*row.version)?;
+        StorageKey::parse(&row.key).ok()?;
         let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
         let checksum = row.sha256.map(HeaderValue::try_from).transpose().ok()?;
         let (recalled, version) =

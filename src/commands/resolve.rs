@@ -105,12 +105,11 @@ fn show(answer: &Answer, console: &Console) {
     if let (Some(length), false) = (answer.content_length(), answer.headers.contains_key(CONTENT_LENGTH)) {
         console.result(&format!("content-length: {length}"));
     }
-    match &answer.body {
-        Body::Bytes(bytes) if answer.headers.contains_key("content-encoding") => {
-            console.result(&format!("\n({} encoded bytes)", bytes.len()));
-        }
-        Body::Bytes(bytes) => console.result(&format!("\n{}", String::from_utf8_lossy(bytes).trim_end())),
-        Body::Artifact(_) | Body::Empty => {}
+    let bytes = answer.body.to_bytes();
+    if answer.headers.contains_key("content-encoding") {
+        console.result(&format!("\n({} encoded bytes)", bytes.len()));
+    } else if !bytes.is_empty() {
+        console.result(&format!("\n{}", String::from_utf8_lossy(&bytes).trim_end()));
     }
     console.result("");
 }

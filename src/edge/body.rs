@@ -21,8 +21,34 @@ pub(super) enum EdgeBody {
     Empty,
     /// All of it.
     Full(Bytes),
+    /// All of it, in pieces that others share; what is left of their sum.
+    Pieces(std::vec::IntoIter<Bytes>, u64),
     /// A part of a file.
     File(Box<FileBody>),
+}
+
+impl From<crate::answer::Body> for EdgeBody {
+    fn from(body: crate::answer::Body) -> Self {
+        use crate::answer::Body;
+        let length = u64::try_from(body.length().unwrap_or_default()).unwrap_or(u64::MAX);
+        match body {
+            Body::Empty | Body::Artifact(_) => EdgeBody::Empty,
+            Body::Bytes(bytes) => EdgeBody::Full(bytes),
+            Body::Pieces(pieces) => EdgeBody::Pieces(pieces.into_iter(), length),
+        }
+    }
+}
+
+/// As many pieces as a part of a file has bytes, put together: a client that takes nothing holds no more than that.
+fn together(pieces: &mut std::vec::IntoIter<Bytes>) -> Bytes {
+    let mut whole = BytesMut::with_capacity(PIECE);
+    while let Some(piece) = pieces.as_slice().first()
+        && (whole.is_empty() || whole.len().saturating_add(piece.len()) <= PIECE)
+    {
+        whole.extend_from_slice(piece);
+        pieces.next();
+    }
+    whole.freeze()
 }
 
 /// A part of a file, read a piece when the one before has been taken: at once when the system has it in memory, else off
@@ -116,6 +142,11 @@ impl Body for EdgeBody {
                 *this = EdgeBody::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            EdgeBody::Pieces(pieces, left) => {
+                let piece = together(pieces);
+                *left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+            }
             EdgeBody::File(file) => file.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
@@ -124,6 +155,7 @@ impl Body for EdgeBody {
         match self {
             EdgeBody::Empty => true,
             EdgeBody::Full(_) => false,
+            EdgeBody::Pieces(pieces, _) => pieces.len() == 0,
             EdgeBody::File(file) => file.rest.is_empty(),
         }
     }
@@ -132,6 +164,7 @@ impl Body for EdgeBody {
         SizeHint::with_exact(match self {
             EdgeBody::Empty => 0,
             EdgeBody::Full(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            EdgeBody::Pieces(_, left) => *left,
             EdgeBody::File(file) => file.rest.end.saturating_sub(file.rest.start),
         })
     }

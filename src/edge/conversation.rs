@@ -240,9 +240,9 @@ impl Conversation {
         (since(self.waits_since.get()) >= limit).then_some(why)
     }
 
-    /// Whether nothing is being asked and nothing answered.
+    /// Whether nothing is being asked and nothing answered, and more might come.
     pub(super) fn is_idle(&self) -> bool {
-        !self.within_head.get() && self.answer.borrow().is_none()
+        !self.within_head.get() && !self.is_last.get() && self.answer.borrow().is_none()
     }
 
     /// Whether an artifact is being sent.

@@ -48,7 +48,7 @@ pub(super) const ROUND: Duration = Duration::from_millis(100);
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
 /// Descriptors for everything but connections and artifacts.
-const DESCRIPTORS: u64 = 32 + ADMIN_CONNECTIONS as u64;
+const DESCRIPTORS: u64 = 24 + ADMIN_CONNECTIONS as u64;
 
 /// How many of each there may be at a time; fewer than in the table when the system gives too few descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

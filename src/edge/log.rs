@@ -3,6 +3,7 @@
 use super::conversation::Asked;
 use super::{Event, Exchange};
 use crate::answer::Field;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -140,11 +141,14 @@ pub(super) fn asked<B>(request: &http::Request<B>) -> Asked {
     Asked { method: shortened(request.method().as_str(), SHOWN_VALUE), target, request_id: request_id.map(str::to_owned) }
 }
 
+/// Text of a request as it can be shown: what is not a visible sign of ASCII is percent-encoded, as it should have been.
 fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    let mut text = utf8_percent_encode(text, CONTROLS).to_string();
+    if text.len() > most {
+        text.truncate(most);
+        text.push_str("...");
     }
+    text
 }
 
 /// JSON in ASCII alone: no character that a terminal or a viewer could take for something else.

@@ -4,7 +4,7 @@
 //! them. Documents are answered from memory; only artifacts are read from the disk, below the folder given for them.
 //!
 //! In reading order: `limits` (the table), `serve` (listeners, connections), `socket` and `conversation` (what one
-//! connection's parts know of it), `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
+//! connection's parts know of it), `clock`, `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
 //! way), `reload` (another site), `tally` and `downloads` (what is counted), `admin` and `metrics` (where it is shown), `log`.
 
 #![allow(clippy::disallowed_methods, reason = "the edge is shell")]
@@ -13,6 +13,7 @@
 
 mod admin;
 mod body;
+mod clock;
 mod conversation;
 mod downloads;
 mod gate;

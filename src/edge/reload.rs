@@ -106,7 +106,7 @@ pub(super) async fn control(
     let mut refused = Refused::default();
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
-    let mut asked = false;
+    let (mut asked, mut is_another) = (false, false);
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(End::Drain),
@@ -117,7 +117,7 @@ pub(super) async fn control(
             }
             read = finished(&mut reading) => {
                 reading = None;
-                take(read, shared, &mut refused);
+                take(read, is_another, shared, &mut refused);
                 // Only the clock brings the next look, so that one refusal does not bring the next at once.
                 continue;
             }
@@ -126,6 +126,7 @@ pub(super) async fn control(
         let now = Fingerprint::of(&config.site);
         // What is asked for during a read is done after it.
         if reading.is_none() && (asked || now != seen || refused.is_due()) {
+            is_another = now != seen;
             (asked, seen) = (false, now);
             let (folder, local_store) = (config.site.clone(), config.artifacts.is_some());
             reading = Some(spawn_blocking(move || Site::open(&folder, local_store)));
@@ -143,7 +144,7 @@ async fn finished(reading: &mut Option<JoinHandle<Result<Site, SiteError>>>) -> 
 }
 
 /// Serves the site if it is whole, keeps the old one if not; says each thing once.
-fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused) {
+fn take(read: Result<Site, SiteError>, is_another: bool, shared: &Shared, refused: &mut Refused) {
     shared.reloads.is_refused.store(read.is_err(), Relaxed);
     match read {
         Ok(site) => {
@@ -162,7 +163,7 @@ fn take(read: Result<Site, SiteError>, shared: &Shared, refused: &mut Refused) {
             *refused = Refused::default();
         }
         Err(error) => {
-            if refused.again(error.to_string()) {
+            if refused.again(error.to_string()) || is_another {
                 shared.reloads.refused.fetch_add(1, Relaxed);
                 (shared.tell)(&Event::Refused(&error));
             }

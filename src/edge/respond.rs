@@ -8,7 +8,7 @@ use super::serve::Shared;
 use super::{Event, gate, log};
 use crate::answer::{Answer, Body, Refusal, Request, Stored, answer, artifact, refuse, without_body};
 use crate::store::Store;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, DATE, HeaderValue};
 use http::{Method, Response};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -119,7 +119,7 @@ impl Asking<'_> {
         let answer = answer(&self.serving.site, &self.question());
         match &answer.body {
             Body::Artifact(stored) => Err(Arc::clone(stored)),
-            Body::Empty | Body::Bytes(_) => Ok(self.respond(answer, None)),
+            Body::Empty | Body::Bytes(_) | Body::Pieces(_) => Ok(self.respond(answer, None)),
         }
     }
 
@@ -159,14 +159,13 @@ impl Asking<'_> {
         if answer.why.closes || conversation.is_worn_out(self.began) {
             conversation.closes();
         }
-        let body = match (file, answer.body) {
-            (Some(file), _) => EdgeBody::File(Box::new(file)),
-            (None, Body::Bytes(bytes)) => EdgeBody::Full(bytes),
-            (None, Body::Empty | Body::Artifact(_)) => EdgeBody::Empty,
-        };
+        let body = file.map_or_else(|| answer.body.into(), |file| EdgeBody::File(Box::new(file)));
         let mut response = Response::new(body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
+        if let Some(date) = conversation.worker().clock.date() {
+            response.headers_mut().insert(DATE, date);
+        }
         if conversation.is_to_be_last() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,5 +1,6 @@
 //! Listeners and connections: one core's share of them, from being accepted to their end.
 
+use super::clock::Clock;
 use super::conversation::Conversation;
 use super::limits::{self, Caps};
 use super::reload::{Reloads, Serving};
@@ -95,6 +96,7 @@ pub(super) struct Worker {
     /// Which core, and how many there are: connections are numbered in steps of that.
     place: u64,
     accepted: Cell<u64>,
+    pub(super) clock: Clock,
     /// Where short answers are put together.
     pub(super) scratch: RefCell<Vec<u8>>,
 }
@@ -175,7 +177,8 @@ pub(super) fn worker(
     http.half_close(true).max_buf_size(limits::BUFFER);
     let tally = shared.tallies.get(place).map(Arc::clone).unwrap_or_default();
     let place = u64::try_from(place).unwrap_or_default();
-    let worker = Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0), scratch: RefCell::default() });
+    let worker =
+        Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0), clock: Clock::new(), scratch: RefCell::default() });
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(64);
     let runtime = builder.build_local(tokio::runtime::LocalOptions::default())?;
@@ -191,7 +194,7 @@ pub(super) fn worker(
                     Err(_) => tokio::time::sleep(SHORTAGE).await,
                 },
                 _ = stage.changed() => {}
-                _ = rounds.tick(), if !connections.0.is_empty() => connections.round(Stage::Open),
+                _ = rounds.tick(), if !connections.0.is_empty() => connections.round(&worker, Stage::Open),
             }
         }
         // What has been accepted by the system already is a promise.
@@ -202,7 +205,7 @@ pub(super) fn worker(
         while !connections.0.is_empty() {
             rounds.tick().await;
             let stage = *stage.borrow();
-            connections.round(stage);
+            connections.round(&worker, stage);
         }
         Ok(())
     });
@@ -217,6 +220,7 @@ struct Connections(Vec<(Rc<Conversation>, AbortHandle)>);
 
 impl Connections {
     fn start(&mut self, worker: &Rc<Worker>, stream: TcpStream, client: SocketAddr) {
+        worker.clock.look();
         let Some(place) = worker.shared.connections.take() else {
             worker.tally.refused.add(1);
             turn_away(worker, stream);
@@ -229,8 +233,9 @@ impl Connections {
     }
 
     /// Ends the connections that are over their time, or that nothing is left to do for; forgets those that are gone.
-    fn round(&mut self, stage: Stage) {
+    fn round(&mut self, worker: &Worker, stage: Stage) {
         let now = Instant::now();
+        worker.clock.look();
         self.0.retain(|(conversation, task)| {
             if task.is_finished() {
                 return false;

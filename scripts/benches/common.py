@@ -1,0 +1,174 @@
+"""What the measurements share: rounds, processor time, pinned processes, limits, and a theme's part of docs/bench.md."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", ROOT / "target/release"))
+COMPILER, EDGE, FLOOR = PROGRAMS / "agent-releases", PROGRAMS / "agent-releases-edge", PROGRAMS / "examples/floor"
+EDGE_PGO = pathlib.Path(os.environ.get("EDGE_PGO", ROOT / "target/pgo/agent-releases-edge"))
+# The server has one processor and the client the other.
+SERVER, CLIENT = "0", "1"
+
+
+class Limit(NamedTuple):
+    """What is promised of a figure: `≤` or `≥` a value, and perhaps a better one that is aimed at."""
+
+    sign: str
+    value: float
+    unit: str = ""
+    aim: float | None = None
+
+    def __str__(self) -> str:
+        aim = "" if self.aim is None else f" (aim {self.aim:g})"
+        return f"{self.sign} {self.value:g}{self.unit}{aim}"
+
+    def holds(self, figure: float, value: float | None = None) -> bool:
+        """Of the figure as it is shown, with two decimals."""
+        value, figure = self.value if value is None else value, round(figure, 2)
+        return figure <= value if self.sign == "≤" else figure >= value
+
+
+class Section:
+    """A theme's part of the page: its words, its tables, and the promises that do not hold."""
+
+    def __init__(self, title: str, *words: str):
+        self.lines = [f"## {title}", "", *words, ""]
+        self.misses: list[str] = []
+
+    def say(self, *words: str) -> None:
+        self.lines += [*words, ""]
+
+    def table(self, columns: list[str], rows: list[list[object]]) -> None:
+        texts = [[str(cell) for cell in row] for row in rows]
+        self.lines += [f"| {' | '.join(row)} |" for row in [columns, ["---"] * len(columns), *texts]] + [""]
+
+    def judge(self, what: str, *promises: tuple[str, float, Limit]) -> list[str]:
+        """Two cells: the limits of a row's figures, and whether they hold; the name of a figure tells it from others."""
+        if not promises:
+            return ["", ""]
+        broken = [f"{name} {figure:.2f}".strip() for name, figure, limit in promises if not limit.holds(figure)]
+        short = [name or "it" for name, figure, limit in promises if limit.aim is not None and not limit.holds(figure, limit.aim)]
+        self.misses += [f"{what}: {miss}" for miss in broken]
+        limits = ", ".join(f"{name} {limit}".strip() for name, _, limit in promises)
+        if broken:
+            return [limits, f"**no**: {', '.join(broken)}"]
+        return [limits, "yes" + (f", short of the aim: {', '.join(short)}" if short else "")]
+
+    def text(self) -> str:
+        missed = [f"Does not hold: {'; '.join(self.misses)}.", ""] if self.misses else []
+        return "\n".join(self.lines + missed).strip() + "\n"
+
+
+def middle(figures: list[float]) -> float:
+    return statistics.median(figures)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median of the ratios of each round."""
+    return middle([our / their for our, their in zip(ours, theirs, strict=True)])
+
+
+def told(what: str) -> None:
+    """Says on stderr how far the run is."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def folder():
+    """A temporary folder under target/, removed at the end."""
+    (ROOT / "target").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as path:
+        yield pathlib.Path(path)
+
+
+def run(where: pathlib.Path, *command: object) -> str:
+    """What a command prints; it has to end well."""
+    done = subprocess.run([str(word) for word in command], cwd=where, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(str(word) for word in command)}: {done.stderr}")
+    return done.stdout
+
+
+def collection(where: pathlib.Path, releases: int) -> None:
+    """A large collection whose downloads lie at another address, built into `where`/dist."""
+    run(where, sys.executable, ROOT / "scripts/make-collection", releases, where / "releases")
+    run(where, COMPILER, "build")
+
+
+class Spent(NamedTuple):
+    """What one process took."""
+
+    wall: float
+    cpu: float
+    mib: float
+
+
+def spend(where: pathlib.Path, *command: object, fine: int = 0) -> Spent:
+    """Runs a process, which has to end with the exit code; the figures include the children that it waited for."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != fine:
+        sys.exit(f"{' '.join(str(word) for word in command)}: exit code {process.returncode}")
+    return Spent(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+class Load(NamedTuple):
+    """What a load generator saw."""
+
+    requests: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    failures: int
+
+
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+
+
+def load(address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, threads: int = 1, fine: bool = True) -> Load:
+    """Asks for one target on so many connections, each as fast as it is answered; not `fine` answers are 4xx."""
+    command = ["taskset", "-c", cpus, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--latency", f"http://{address}{target}"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    requests = int(re.search(r"(\d+) requests in", text)[1])
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    failures = sum(int(number) for number in broken.groups()) if broken else 0
+    refusals = int(refused[1]) if refused else 0
+    failures += refusals if fine else requests - refusals
+    times = [float(number) * UNITS[unit] for number, unit in re.findall(r"(?:50|99)% +([\d.]+)([a-z]+)", text)]
+    return Load(requests, float(re.search(r"Requests/sec: +([\d.]+)", text)[1]), times[0], times[1], failures)
+
+
+def ask(address: str, target: str) -> bytes:
+    """The whole answer to one GET, on a connection that is kept."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as stream:
+        stream.sendall(f"GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += stream.recv(65536)
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", answer)
+        whole = answer.index(b"\r\n\r\n") + 4 + int(length[1] if length else 0)
+        while len(answer) < whole:
+            answer += stream.recv(1 << 20)
+        return answer
+
+
+def fields(answer: bytes) -> list[tuple[str, str]]:
+    """An answer's headers, names in lower case."""
+    lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+    return [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]

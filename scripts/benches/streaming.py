@@ -1,0 +1,74 @@
+"""A download of 200 MB from the folder of artifacts: the edge beside nginx with sendfile."""
+
+import os
+import pathlib
+import socket
+import sys
+import time
+
+from common import CLIENT, COMPILER, Limit, Section, folder, middle, ratio, run, told
+from servers import Edge, Nginx, Server
+
+MB = 200
+TIMES = 5
+BESIDE_NGINX = Limit("≥", 0.9)
+
+
+def download(address: str, target: str, buffer: bytearray) -> int:
+    """Reads one answer to its end, and does nothing with it; how many bytes there were."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as stream:
+        stream.sendall(f"GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        size = 0
+        while received := stream.recv_into(buffer):
+            size += received
+        return size
+
+
+def timed(server: Server, target: str) -> tuple[float, float]:
+    """MB a second, and the server's processor milliseconds for each download, of several in a row."""
+    buffer = bytearray(1 << 20)
+    cpu, start = server.cpu_seconds(), time.perf_counter()
+    for _ in range(TIMES):
+        if download(server.address, target, buffer) < MB * 1_000_000:
+            sys.exit(f"{target}: not all of it came")
+    wall = time.perf_counter() - start
+    return MB * TIMES / wall, (server.cpu_seconds() - cpu) / TIMES * 1000
+
+
+def site(where: pathlib.Path) -> str:
+    """A release of one large file, which the edge itself hands out; its address."""
+    (where / "releases").mkdir()
+    (where / "releases/catalog.yaml").write_text("product: BigAgent\nchannels: { stable: {} }\n")
+    (where / "BigAgent.tar.gz").write_bytes(os.urandom(MB * 1_000_000))
+    run(where, COMPILER, "add", "1.0.0", "linux-x86_64=BigAgent.tar.gz", "--channel", "stable")
+    run(where, COMPILER, "build")
+    [file] = (where / "artifacts").glob("*/BigAgent.tar.gz")
+    return f"/{file.relative_to(where)}"
+
+
+def streaming(rounds: int) -> Section:
+    section = Section(
+        f"Streaming {MB} MB",
+        f"One client, {TIMES} downloads in a row, each on a connection of its own; the file is in the system's memory. The server",
+        "has one core, the client the other; it reads a MiB at a time and drops it. nginx uses sendfile.",
+    )
+    with folder() as where:
+        target = site(where)
+        mine = os.sched_getaffinity(0)
+        with Edge(where, "--artifacts", "artifacts") as edge, Nginx(where, [f"location /artifacts/ {{ root {where}; }}"], {}) as nginx:
+            servers, seen = {"edge": edge, "nginx": nginx}, {"edge": [], "nginx": []}
+            os.sched_setaffinity(0, {int(CLIENT)})
+            for number in range(rounds):
+                told(f"streaming, round {number + 1} of {rounds}")
+                for name, server in servers.items():
+                    seen[name].append(timed(server, target))
+            os.sched_setaffinity(0, mine)
+    table = []
+    for name, figures in seen.items():
+        throughput, cpu = ([figure[column] for figure in figures] for column in (0, 1))
+        gain = ratio(throughput, [figure[0] for figure in seen["nginx"]])
+        cells = [name, f"{middle(throughput):,.0f}", f"{gain:.2f}", f"{middle(cpu):.0f}"]
+        table.append(cells + section.judge("a stream's throughput", *([("", gain, BESIDE_NGINX)] if name == "edge" else [])))
+    section.table(["server", "MB/s", "× nginx", "processor ms a download", "limit", "holds"], table)
+    return section
