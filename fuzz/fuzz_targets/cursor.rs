@@ -30,7 +30,7 @@ static LISTS: LazyLock<Vec<List>> = LazyLock::new(|| {
     lists.flatten().collect()
 });
 
-/// Text as it came, and as the JSON within a cursor, so that both layers are reached.
+// Text as it came, and as the JSON within a cursor, so that both layers are reached.
 fuzz_target!(|text: &str| {
     let (size, text) = text.split_once(' ').unwrap_or(("200", text));
     for text in [text.to_owned(), URL_SAFE_NO_PAD.encode(text)] {

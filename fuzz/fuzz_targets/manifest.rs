@@ -91,11 +91,17 @@ impl Bench {
     }
 }
 
-/// Each problem can be shown, and hides nothing of what it shows.
+/// Each problem can be shown, hides nothing of what it says, and a terminal obeys nothing of the line that it shows.
 fn shown(problems: &[Problem]) {
     assert!(!problems.is_empty(), "a refusal has a reason");
     for problem in problems {
+        assert!(!problem.message().chars().any(is_hidden), "{:?}", problem.message());
         let text = problem.render();
-        assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'), "{text:?}");
+        assert!(!text.chars().any(|c| is_obeyed(c) && c != '\n'), "{text:?}");
     }
+}
+
+/// A control character, or one that turns the direction of writing.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -40,7 +40,9 @@ def site(where: pathlib.Path) -> str:
     """A release of one large file, which the edge itself hands out; its address."""
     (where / "releases").mkdir()
     (where / "releases/catalog.yaml").write_text("product: BigAgent\nchannels: { stable: {} }\n")
-    (where / "BigAgent.tar.gz").write_bytes(os.urandom(MB * 1_000_000))
+    with (where / "BigAgent.tar.gz").open("wb") as file:
+        for _ in range(MB):
+            file.write(os.urandom(1_000_000))
     run(where, COMPILER, "add", "1.0.0", "linux-x86_64=BigAgent.tar.gz", "--channel", "stable")
     run(where, COMPILER, "build")
     [file] = (where / "artifacts").glob("*/BigAgent.tar.gz")

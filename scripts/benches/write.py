@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import subprocess
 import sys
 import time
 
@@ -55,8 +56,7 @@ def page(parts: dict[str, str]) -> str:
 
 
 def nginx_version() -> str:
-    import subprocess
-
+    """It says it on stderr."""
     return subprocess.run(["nginx", "-v"], capture_output=True, text=True).stderr.strip().rpartition("/")[2]
 
 

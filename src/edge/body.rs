@@ -1,7 +1,7 @@
 //! The bytes of a response: from memory at once, or from a file piece by piece.
 
 use super::conversation::Conversation;
-use super::limits::PIECE;
+use super::limits::{PART, PIECE};
 use super::serve::Place;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
@@ -39,11 +39,11 @@ impl From<crate::answer::Body> for EdgeBody {
     }
 }
 
-/// As many pieces as a part of a file has bytes, put together: a client that takes nothing holds no more than that.
+/// The next pieces, put together: a client that takes nothing holds no more than that.
 fn together(pieces: &mut std::vec::IntoIter<Bytes>) -> Bytes {
-    let mut whole = BytesMut::with_capacity(PIECE);
+    let mut whole = BytesMut::with_capacity(PART);
     while let Some(piece) = pieces.as_slice().first()
-        && (whole.is_empty() || whole.len().saturating_add(piece.len()) <= PIECE)
+        && (whole.is_empty() || whole.len().saturating_add(piece.len()) <= PART)
     {
         whole.extend_from_slice(piece);
         pieces.next();

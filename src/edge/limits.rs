@@ -27,6 +27,9 @@ pub(super) const CONNECTIONS: usize = 1024;
 pub(super) const STREAMS: usize = 512;
 /// Bytes of a file in memory for each artifact being sent.
 pub(super) const PIECE: usize = 64 * 1024;
+/// Bytes of a long page in memory for each client that it is being sent to. A little more than hyper's buffer: of less it
+/// takes two parts.
+pub(super) const PART: usize = BUFFER + 2 * 1024;
 /// Bytes that the system may hold of an answer beyond what is on its way, so that progress is seen in small steps.
 pub(super) const UNSENT: u32 = 128 * 1024;
 
