@@ -1,5 +1,7 @@
 //! The order of lists, and the cursors that mark a place in it: shared by the compiled first page and the edge.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 use crate::words::{Timestamp, Version, Word};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

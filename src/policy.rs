@@ -2,6 +2,8 @@
 //!
 //! The compiler stores these with its documents (a CDN sends them as they are); the edge sends the same.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 use serde::Serialize;
 
 /// How an answer may be kept, and by whom.

@@ -1,5 +1,6 @@
 //! The folder of artifacts: opened once, and nothing outside it can be reached.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
 #![allow(clippy::disallowed_methods, reason = "this is where artifacts are opened")]
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};

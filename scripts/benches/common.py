@@ -57,7 +57,8 @@ class Section:
         if not promises:
             return ["", ""]
         broken = [f"{name} {figure:.2f}".strip() for name, figure, limit in promises if not limit.holds(figure)]
-        short = [name or "it" for name, figure, limit in promises if limit.aim is not None and not limit.holds(figure, limit.aim)]
+        aimed = [(name, figure, limit) for name, figure, limit in promises if limit.aim is not None]
+        short = [name or "it" for name, figure, limit in aimed if not limit.holds(figure, limit.aim)]
         self.misses += [f"{what}: {miss}" for miss in broken]
         limits = ", ".join(f"{name} {limit}".strip() for name, _, limit in promises)
         if broken:
@@ -139,10 +140,12 @@ class Load(NamedTuple):
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 
-def load(address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, threads: int = 1, fine: bool = True) -> Load:
+def load(
+    address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, threads: int = 1, fine: bool = True
+) -> Load:
     """Asks for one target on so many connections, each as fast as it is answered; not `fine` answers are 4xx."""
-    command = ["taskset", "-c", cpus, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--latency", f"http://{address}{target}"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = ["taskset", "-c", cpus, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--latency"]
+    text = subprocess.run([*command, f"http://{address}{target}"], capture_output=True, text=True, check=True).stdout
     requests = int(re.search(r"(\d+) requests in", text)[1])
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)

@@ -58,7 +58,8 @@ def streaming(rounds: int) -> Section:
     with folder() as where:
         target = site(where)
         mine = os.sched_getaffinity(0)
-        with Edge(where, "--artifacts", "artifacts") as edge, Nginx(where, [f"location /artifacts/ {{ root {where}; }}"], {}) as nginx:
+        location = f"location /artifacts/ {{ root {where}; }}"
+        with Edge(where, "--artifacts", "artifacts") as edge, Nginx(where, [location], {}) as nginx:
             servers, seen = {"edge": edge, "nginx": nginx}, {"edge": [], "nginx": []}
             os.sched_setaffinity(0, {int(CLIENT)})
             for number in range(rounds):

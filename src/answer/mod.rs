@@ -3,7 +3,7 @@
 //! The edge sends what it says, `resolve` prints it, `plan` compares it, and the tests ask it a million times. Answering does
 //! no I/O: what has to be streamed comes back as [`Body::Artifact`]. Only [`Site::open`], once for each snapshot, reads.
 
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
 
 mod artifact;
 mod consistency;

@@ -1,5 +1,7 @@
 //! The redirector alone: serves a compiled site, and nothing else.
 
+#![allow(clippy::disallowed_methods, reason = "this is shell: its log tells the time")]
+
 use agent_releases::edge::log::{Lines, Log, line, panic_line};
 use agent_releases::edge::{Config, Event, run};
 use clap::Parser;

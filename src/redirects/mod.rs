@@ -1,5 +1,7 @@
 //! Every download address, planned once: a row for each artifact, and the forms of address that lead to it.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 #[cfg(feature = "cli")]
 mod planning;
 #[cfg(feature = "cli")]

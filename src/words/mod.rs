@@ -3,6 +3,8 @@
 //! Each is parsed once, from text, and can't be built any other way. A refusal says what was expected, so that whoever
 //! asked can put the place and the offending text beside it.
 
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod channel;
 mod content_type;
 mod filename;

@@ -68,8 +68,8 @@ fn offset_of(offset: &str) -> Option<jiff::SignedDuration> {
     let Some((hours, minutes)) = offset.split_once(':') else { return Some(jiff::SignedDuration::ZERO) };
     let (west, hours) = (hours.starts_with('-'), hours.trim_start_matches(['+', '-']).parse().ok().filter(|hours| *hours < 24)?);
     let minutes = minutes.parse().ok().filter(|minutes| *minutes < 60)?;
-    let duration = jiff::SignedDuration::from_hours(hours) + jiff::SignedDuration::from_mins(minutes);
-    Some(if west { -duration } else { duration })
+    let duration = jiff::SignedDuration::from_hours(hours).checked_add(jiff::SignedDuration::from_mins(minutes))?;
+    if west { duration.checked_neg() } else { Some(duration) }
 }
 
 #[cfg(feature = "cli")]
