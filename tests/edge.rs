@@ -69,6 +69,9 @@ fn artifacts_are_sent_whole_and_in_parts() {
         ("bytes=-999999999", 206, 0..size),
         ("bytes=0-999999999999999999999999", 206, 0..size),
         ("bytes=999999-", 416, 0..0),
+        (&format!("bytes={}-", size - 1), 206, size - 1..size),
+        (&format!("bytes={size}-"), 416, 0..0),
+        ("bytes=7-7", 206, 7..8),
         ("bytes=-0", 416, 0..0),
         ("bytes=0-1,5-6", 200, 0..size),
         ("bytes=5-1", 200, 0..size),
@@ -84,6 +87,10 @@ fn artifacts_are_sent_whole_and_in_parts() {
             _ => None,
         };
         assert_eq!(reply.header("content-range").map(str::to_owned), content_range, "{range}");
+        if *status == 416 {
+            let said = ["cache-control", "x-content-type-options", "content-length"].map(|name| reply.header(name));
+            assert_eq!(said, [Some("no-store"), Some("nosniff"), Some("0")], "{range}");
+        }
     }
     let head = edge.ask("HEAD", &location, &with("Range", "bytes=10-19"));
     assert_eq!((head.status, head.header("content-length")), (206, Some("10")), "HEAD has GET's headers");
@@ -228,7 +235,12 @@ fn a_host_that_is_not_ours_is_misdirected() {
     for (host, status) in
         [("api.example.com", 200), ("API.example.com:8080", 200), ("evil.example", 421), ("api.example.com.evil", 421)]
     {
-        assert_eq!(edge.ask("GET", "/openapi.json", &with("Host", host)).status, status, "{host}");
+        let reply = edge.ask("GET", "/openapi.json", &with("Host", host));
+        assert_eq!(
+            (reply.status, reply.text().starts_with("{\"error\":{\"code\":\"misdirected_request\"")),
+            (status, status == 421),
+            "{host}"
+        );
     }
 }
 
@@ -333,4 +345,102 @@ fn a_running_download_is_finished_before_the_end() {
     stream.read_to_end(&mut rest).expect("the rest");
     assert!(rest.ends_with(&bytes[bytes.len() - 1000..]) && first.len() + rest.len() > bytes.len(), "the whole download");
     assert!(edge.child.wait().expect("it ends").success());
+}
+
+/// What the admin listener says of itself.
+fn metrics(admin: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(admin).expect("the admin listener accepts");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
+    Reply::read(&mut BufReader::new(stream), false).expect("an answer").text()
+}
+
+#[test]
+fn what_is_answered_is_counted() {
+    let folder = example();
+    let edge = Edge::start_with_admin(
+        &folder.path().join("dist"),
+        &["--artifacts", folder.path().join("artifacts").to_str().expect("UTF-8")],
+    );
+    let admin = edge.admin.clone().expect("an admin listener");
+    let (location, _) = installer(&edge, folder.path());
+    edge.get(&location);
+    edge.get("/nothing");
+    edge.get("/internal/v1/agent/releases/latest");
+    edge.ask("HEAD", "/v2/agent-releases/latest/download?platform=windows", &[]);
+    edge.raw(b"nonsense\r\n\r\n");
+    let text = metrics(&admin);
+    for line in [
+        "agent_releases_requests_total{family=\"v2\",status=\"302\"} 2",
+        "agent_releases_requests_total{family=\"artifacts\",status=\"200\"} 1",
+        "agent_releases_requests_total{family=\"other\",status=\"404\"} 1",
+        "agent_releases_requests_total{family=\"other\",status=\"400\"} 1",
+        "agent_releases_requests_total{family=\"v1\",status=\"404\"} 1",
+        "agent_releases_v1_requests_total{address=\"releases/latest\"} 1",
+        "agent_releases_downloads_total{version=\"1.8.3\",platform=\"windows-x86_64\"} 1",
+        "agent_releases_snapshot_refused 0",
+        "agent_releases_panics_total 0",
+        "agent_releases_connections_limit 1024",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn while_draining_the_edge_is_not_ready_and_each_answer_is_the_last() {
+    let folder = example();
+    let mut edge = Edge::start_with_admin(&folder.path().join("dist"), &[]);
+    let admin = edge.admin.clone().expect("an admin listener");
+    let ready = || {
+        let mut stream = std::net::TcpStream::connect(&admin).expect("the admin listener accepts");
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
+        Reply::read(&mut BufReader::new(stream), false).expect("an answer").status
+    };
+    assert_eq!(ready(), 200);
+    let mut stream = edge.connect();
+    let ask = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(ask).expect("sent");
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    let reply = Reply::read(&mut reader, false).expect("an answer");
+    assert_eq!((reply.status, reply.header("connection")), (200, None));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&edge.child), rustix::process::Signal::TERM)
+        .expect("a signal");
+    until("it is not ready", || ready() == 503);
+    stream.write_all(ask).expect("sent");
+    let reply = Reply::read(&mut reader, false).expect("an answer");
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")), "an idle connection is still answered");
+    assert_eq!(edge.get("/openapi.json").status, 200, "and so is a new one");
+    assert!(edge.child.wait().expect("it ends").success());
+}
+
+#[test]
+fn the_thousandth_answer_of_a_connection_is_its_last() {
+    let folder = example();
+    let edge = start(folder.path());
+    let mut stream = edge.connect();
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    for n in 1..=1000 {
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+        let reply = Reply::read(&mut reader, false).expect("an answer");
+        assert_eq!(reply.header("connection"), (n == 1000).then_some("close"), "{n}");
+    }
+    assert_eq!(reader.read(&mut [0; 1]).expect("the end"), 0);
+}
+
+#[test]
+fn each_request_is_a_line_of_the_log() {
+    let folder = example();
+    let mut edge = Edge::start(&folder.path().join("dist"), &["--access-log"]);
+    edge.get("/v2/agent-releases/latest?channel=beta&token=canary");
+    edge.ask("GET", "/x%0a{\"event\":1}", &with("X-Request-Id", "proxy-17"));
+    edge.raw(b"nonsense\r\n\r\n");
+    let log = BufReader::new(edge.child.stderr.take().expect("a pipe")).lines();
+    let lines = log.map(|line| serde_json::from_str::<serde_json::Value>(&line.expect("text")).expect("JSON"));
+    let mut lines: Vec<_> = lines.filter(|line| line["event"] == "request").take(3).collect();
+    // Each core writes its own.
+    lines.sort_by_key(|line| line["target"].to_string());
+    let [query, path, bare] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!((&query["target"], &query["status"]), (&"/v2/agent-releases/latest?channel=beta".into(), &200.into()));
+    assert_eq!((&path["target"], &path["request_id"]), (&"/x%0a{\"event\":1}".into(), &"proxy-17".into()));
+    assert_eq!((&bare["method"], &bare["status"]), (&serde_json::Value::Null, &400.into()));
+    assert!(bare["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "hyper's own words are counted: {bare}");
 }

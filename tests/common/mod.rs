@@ -83,11 +83,22 @@ pub fn all_equal(differences: Vec<String>) {
 pub struct Edge {
     pub child: Child,
     pub address: String,
+    /// Where it answers operators, if it was asked to.
+    pub admin: Option<String>,
 }
 
 impl Edge {
     /// Starts an edge for a site on a free port, and waits until it answers.
     pub fn start(site: &Path, arguments: &[&str]) -> Self {
+        Self::start_on(site, arguments, false)
+    }
+
+    /// The same, with an admin listener.
+    pub fn start_with_admin(site: &Path, arguments: &[&str]) -> Self {
+        Self::start_on(site, &[arguments, &["--admin-listen", "127.0.0.1:0"]].concat(), true)
+    }
+
+    fn start_on(site: &Path, arguments: &[&str], has_admin: bool) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_agent-releases-edge"))
             .arg("--site")
             .arg(site)
@@ -98,14 +109,14 @@ impl Edge {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the edge runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let address = line
-            .trim()
-            .strip_prefix("listening on http://")
-            .unwrap_or_else(|| panic!("unexpected first line `{line}`"))
-            .to_owned();
-        Self { child, address }
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut address = |prefix: &str| {
+            let line = lines.next().expect("a line").expect("text");
+            line.strip_prefix(prefix).unwrap_or_else(|| panic!("expected `{prefix}…`, found `{line}`")).to_owned()
+        };
+        let listening = address("listening on http://");
+        let admin = has_admin.then(|| address("admin listening on http://"));
+        Self { child, address: listening, admin }
     }
 
     /// A connection to it that never waits for ever.
