@@ -40,7 +40,7 @@ def compiler(rounds: int) -> Section:
     section = Section(
         "The compiler",
         "Whole processes on both cores. The disk is not quiet, so the ratios say more than the seconds. Five artifacts a release;",
-        "no artifact lies on the disk.",
+        "no artifact lies on the disk. Memory is the most that was resident, and no less than what the measuring program has.",
     )
     table = []
     for releases in [100, 1000, 10000]:
