@@ -89,15 +89,20 @@ impl SortKey {
 
     /// Which comes first; ties by version in the same direction.
     pub fn cmp(&self, other: &Self, order: Order) -> Ordering {
+        self.cmp_with(other.time.as_ref(), &other.version, order)
+    }
+
+    /// The same, with the place of a release in the list that the key belongs to.
+    pub fn cmp_with(&self, published_at: Option<&Timestamp>, version: &Version, order: Order) -> Ordering {
         let directed = |ordering: Ordering| if order == Order::Asc { ordering } else { ordering.reverse() };
-        let times = match (&self.time, &other.time) {
+        let times = match (&self.time, published_at.filter(|_| self.by == SortBy::PublishedAt)) {
             (Some(a), Some(b)) => directed(a.cmp(b)),
             // Null is last whichever way the list runs.
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (None, None) => Ordering::Equal,
         };
-        times.then_with(|| directed(self.version.cmp(&other.version)))
+        times.then_with(|| directed(self.version.cmp(version)))
     }
 }
 

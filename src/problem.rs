@@ -145,7 +145,10 @@ fn snippet(text: &str, span: &Span) -> String {
     let number = text[..first].matches('\n').count() + 1;
     let shown = Snippet::source(line).line_start(number).annotation(AnnotationKind::Primary.span(start - first..end - first));
     let rendered = Renderer::plain().render(&[Group::with_level(Level::ERROR).element(shown)]);
-    rendered.lines().map(|line| format!("  {}", line.trim_end())).filter(|line| line.trim() != "|").collect::<Vec<_>>().join("\n")
+    // The renderer replaces some of what a terminal would take for a command, and not all.
+    let visible = |c: char| if crate::words::is_hidden(c) { '\u{fffd}' } else { c };
+    let lines = rendered.lines().map(|line| format!("  {}", line.trim_end().chars().map(visible).collect::<String>()));
+    lines.filter(|line| line.trim() != "|").collect::<Vec<_>>().join("\n")
 }
 
 /// Text that someone else wrote, made safe to show.

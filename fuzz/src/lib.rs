@@ -123,8 +123,7 @@ pub struct ListPage {
 impl ListPage {
     /// Reads the body of a list's 200.
     pub fn read(answer: &Answer) -> Self {
-        let Body::Bytes(body) = &answer.body else { panic!("a page has a body") };
-        let page: Value = serde_json::from_slice(body).expect("a page is JSON");
+        let page: Value = serde_json::from_slice(&answer.body.to_bytes()).expect("a page is JSON");
         let releases = page["data"].as_array().expect("data");
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {

@@ -156,7 +156,7 @@ def cores(rounds: int) -> Section:
     section = Section(
         "The edge: one core and two",
         "1,000 releases, the document. Capacity is cores ÷ processor seconds a request: what the edge could answer if its cores did",
-        "nothing else. This machine has no third core for the client (wrk), so one core and two are compared with edge and client",
+        "nothing else. With two cores there is none for the client (wrk) alone, so one core and two are compared with edge and client",
         "on the same cores. With the client on the other core each exchange wakes up a core, which costs both more than",
         "the answer does; what two cores gain over that is shown, and proves nothing. Rates are what was seen.",
     )

@@ -76,7 +76,7 @@ class Floor(Server):
         super().__init__([FLOOR, file], where)
 
 
-# As DESIGN.md has it; `open_file_cache` spares nginx a system call or two for each document.
+# Without `open_file_cache` nginx would make two system calls more for each document.
 NGINX = """
 {user}worker_processes 1; daemon off; pid {where}/nginx.pid; error_log {where}/nginx.log;
 worker_rlimit_nofile 8192;

@@ -156,7 +156,7 @@ impl List<'_> {
         while low < high {
             let middle = low.midpoint(high);
             let before = self.at(middle).is_some_and(|release| {
-                release.sort_key(self.question.sort_by).cmp(key, self.question.order) != Ordering::Greater
+                key.cmp_with(release.published_at.as_ref(), &release.version, self.question.order) != Ordering::Less
             });
             if before { low = middle.saturating_add(1) } else { high = middle }
         }

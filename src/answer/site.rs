@@ -8,7 +8,7 @@ use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
-use crate::words::{Platform, Sha256, StorageKey, Timestamp, Version, Word};
+use crate::words::{self, Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
@@ -150,6 +150,9 @@ impl Site {
             site.add_release(entry, &prefixes, index, files).map_err(|why| wrong(SITE, why))?;
         }
         site.add_channels(&table).map_err(|why| wrong(SITE, why))?;
+        if !site.channels.iter().any(|channel| &*channel.name == words::Channel::STABLE) {
+            return Err(wrong(SITE, format!("the channel `{}` is not there", words::Channel::STABLE)));
+        }
         for row in &map.rows {
             let base = map.base_url.as_deref().unwrap_or(LOCAL_BASE);
             if row.location.strip_prefix(base) != Some(&row.key) {

@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Listens on the control thread, which has little else to do; gives the address.
@@ -34,7 +33,7 @@ async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
         match listener.accept().await {
             // Past the limit the connection is closed: whoever watches asks again.
             Ok((stream, _)) => _ = places.take().map(|place| tokio::spawn(connection(stream, Arc::clone(&shared), place))),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => tokio::time::sleep(limits::SHORTAGE).await,
         }
     }
 }

@@ -8,10 +8,11 @@ use hyper::body::{Body, Frame, SizeHint};
 use rustix::io::{ReadWriteFlags, preadv2};
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -51,82 +52,74 @@ fn together(pieces: &mut std::vec::IntoIter<Bytes>) -> Bytes {
     whole.freeze()
 }
 
-/// A part of a file, read a piece when the one before has been taken: at once when the system has it in memory, else off
-/// the core's thread.
+/// Bytes that stand in for a file's in what hyper is given: the socket sends the file's own in their place, straight from
+/// the system's memory. Nobody reads or writes them, so they take none.
+static STAND_IN: LazyLock<Bytes> = LazyLock::new(|| vec![0; PIECE].into());
+
+/// Whether these bytes stand in for a file's.
+pub(super) fn is_stand_in(bytes: &[u8]) -> bool {
+    STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
+}
+
+/// A part of a file, handed to hyper a piece when the one before has been taken.
 pub(super) struct FileBody {
-    source: Source,
+    file: Arc<File>,
     rest: Range<u64>,
-    buffer: BytesMut,
+    /// The piece is being read from a disk, off the core's thread.
+    reading: Option<JoinHandle<io::Result<()>>>,
     conversation: Rc<Conversation>,
     /// One of the places for artifacts being sent, held until the end.
     _place: Place,
 }
 
-enum Source {
-    File(File),
-    Reading(JoinHandle<(File, io::Result<BytesMut>)>),
-    Gone,
-}
-
 impl FileBody {
     pub(super) fn new(file: File, range: Range<u64>, conversation: Rc<Conversation>, place: Place) -> Self {
-        Self { source: Source::File(file), rest: range, buffer: BytesMut::new(), conversation, _place: place }
+        let file = Arc::new(file);
+        conversation.begin_file(Arc::clone(&file), range.start);
+        Self { file, rest: range, reading: None, conversation, _place: place }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
+        let left = usize::try_from(self.rest.end.saturating_sub(self.rest.start)).unwrap_or(usize::MAX);
+        let piece = STAND_IN.slice(..PIECE.min(left));
+        let Some(last) = piece.len().checked_sub(1) else { return Poll::Ready(None) };
+        let end = self.rest.start.saturating_add(u64::try_from(last).unwrap_or(u64::MAX));
+        if self.reading.is_none() && !(is_at_hand(&self.file, self.rest.start) && is_at_hand(&self.file, end)) {
+            let (file, start) = (Arc::clone(&self.file), self.rest.start);
+            self.reading = Some(spawn_blocking(move || fetch(&file, start..=end)));
         }
-        let piece = match ready!(self.poll_read(context)) {
-            Ok(piece) => piece,
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        self.rest.start = self.rest.start.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if let Some(reading) = &mut self.reading {
+            let read = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+            self.reading = None;
+            if let Err(error) = read {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        self.rest.start = end.saturating_add(1);
         if self.rest.is_empty() {
-            self.conversation.stream_is_whole();
+            self.conversation.finish_stream();
         }
         Poll::Ready(Some(Ok(piece)))
     }
-
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        if let Source::File(file) = &self.source {
-            let left = usize::try_from(self.rest.end.saturating_sub(self.rest.start)).unwrap_or(usize::MAX);
-            // hyper has written the piece before, so its memory is taken again.
-            self.buffer.resize(PIECE.min(left), 0);
-            match read_cached(file, &mut self.buffer, self.rest.start) {
-                Some(bytes) => {
-                    self.buffer.truncate(bytes);
-                    return Poll::Ready(Ok(self.buffer.split().freeze()));
-                }
-                None => self.read_elsewhere(),
-            }
-        }
-        let Source::Reading(reading) = &mut self.source else {
-            return Poll::Ready(Err(io::Error::other("the file is gone")));
-        };
-        let (file, piece) = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other)?;
-        self.source = Source::File(file);
-        Poll::Ready(piece.map(BytesMut::freeze))
-    }
-
-    fn read_elsewhere(&mut self) {
-        let (mut piece, start) = (self.buffer.split(), self.rest.start);
-        if let Source::File(file) = std::mem::replace(&mut self.source, Source::Gone) {
-            self.source = Source::Reading(spawn_blocking(move || {
-                let result = file.read_exact_at(&mut piece, start);
-                (file, result.map(|()| piece))
-            }));
-        }
-    }
 }
 
-/// Reads what is in the system's memory; `None` when that is nothing, or the file system can't say.
-fn read_cached(file: &File, piece: &mut [u8], start: u64) -> Option<usize> {
-    match preadv2(file, &mut [IoSliceMut::new(piece)], start, ReadWriteFlags::NOWAIT) {
-        Ok(bytes) if bytes > 0 => Some(bytes),
-        // The other way of reading waits, or gives the error its words.
-        Ok(_) | Err(_) => None,
+/// Whether the system has a byte of a file in its memory. A file system that can't say is as good as one that has not.
+fn is_at_hand(file: &File, place: u64) -> bool {
+    preadv2(file, &mut [IoSliceMut::new(&mut [0])], place, ReadWriteFlags::NOWAIT) == Ok(1)
+}
+
+/// Reads a part of a file into the system's memory.
+fn fetch(file: &File, mut part: RangeInclusive<u64>) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    while let Some(place) = part.next() {
+        let left = usize::try_from(part.end().saturating_sub(place).saturating_add(1)).unwrap_or(usize::MAX);
+        let read = file.read_at(buffer.get_mut(..left.min(16 * 1024)).unwrap_or_default(), place)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        part = place.saturating_add(u64::try_from(read).unwrap_or(u64::MAX))..=*part.end();
     }
+    Ok(())
 }
 
 impl Body for EdgeBody {

@@ -6,10 +6,15 @@ use super::tally::Overdue;
 use super::{Event, Exchange, limits};
 use crate::answer::Refusal;
 use http::StatusCode;
+use rustix::fs::sendfile;
 use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
+use tokio::net::TcpStream;
 
 /// A connection, as its socket, its service and its bodies see it; all of them live on one core.
 pub(super) struct Conversation {
@@ -25,6 +30,8 @@ pub(super) struct Conversation {
     /// When the client stopped taking its answer.
     stalled_since: Cell<Option<Instant>>,
     answer: RefCell<Option<Running>>,
+    /// The file that is being sent, and how far it has been.
+    file: RefCell<Option<(Arc<File>, u64)>>,
     /// Bytes that belong to no answer: hyper's own words.
     bare: Cell<u64>,
     /// Nothing more will be read from it.
@@ -65,6 +72,7 @@ impl Conversation {
             within_head: Cell::new(false),
             stalled_since: Cell::new(None),
             answer: RefCell::new(None),
+            file: RefCell::default(),
             bare: Cell::new(0),
             is_last: Cell::new(false),
             ended_by_client: Cell::new(false),
@@ -97,7 +105,7 @@ impl Conversation {
     }
 
     /// A whole head has been parsed: what is known of it as it was sent.
-    pub(super) fn asked(&self) -> RawHead {
+    pub(super) fn take_head(&self) -> RawHead {
         // An answer that was still being written when the next was asked for is done as far as anybody can tell.
         self.end(false);
         self.requests.set(self.requests.get().saturating_add(1));
@@ -112,7 +120,7 @@ impl Conversation {
     }
 
     /// The answer under way says that it is the last.
-    pub(super) fn closes(&self) {
+    pub(super) fn close_after_answer(&self) {
         self.is_last.set(true);
     }
 
@@ -126,13 +134,29 @@ impl Conversation {
     }
 
     /// An answer begins; a stream says itself when it is whole.
-    pub(super) fn answers(&self, began: Instant, status: StatusCode, is_stream: bool, asked: Option<Box<Asked>>) {
+    pub(super) fn begin_answer(&self, began: Instant, status: StatusCode, is_stream: bool, asked: Option<Box<Asked>>) {
         let running = Running { began, status, written: 0, is_whole: !is_stream, is_stream, asked };
         *self.answer.borrow_mut() = Some(running);
     }
 
+    /// The next answer has bytes of a file, from this place on.
+    pub(super) fn begin_file(&self, file: Arc<File>, start: u64) {
+        *self.file.borrow_mut() = Some((file, start));
+    }
+
+    /// Sends the next bytes of the file, as many of these as the socket takes.
+    pub(super) fn send_file(&self, stream: &TcpStream, most: usize) -> io::Result<usize> {
+        let mut file = self.file.borrow_mut();
+        let (file, place) = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        // A file that has become shorter than it was: the answer can't be finished.
+        match sendfile(stream, &**file, Some(place), most)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
+        }
+    }
+
     /// The last byte of a stream has been handed over.
-    pub(super) fn stream_is_whole(&self) {
+    pub(super) fn finish_stream(&self) {
         if let Some(answer) = &mut *self.answer.borrow_mut() {
             answer.is_whole = true;
         }
@@ -149,7 +173,7 @@ impl Conversation {
     }
 
     /// The client takes nothing at the moment.
-    pub(super) fn waits_for_its_client(&self) {
+    pub(super) fn stall(&self) {
         if self.stalled_since.get().is_none() {
             self.stalled_since.set(Some(Instant::now()));
         }
@@ -164,7 +188,7 @@ impl Conversation {
     }
 
     /// The connection is gone.
-    pub(super) fn is_gone(&self) {
+    pub(super) fn lose(&self) {
         self.end(true);
     }
 
@@ -175,7 +199,7 @@ impl Conversation {
             return None;
         }
         self.end(true);
-        self.closes();
+        self.close_after_answer();
         self.requests.set(self.requests.get().saturating_add(1));
         let (status, refusal) = match is_endless || is_too_large {
             true => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Refusal::gate(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
@@ -198,6 +222,9 @@ impl Conversation {
     /// Ends the answer under way, if there is one: counts how long it took, unless its client decided that, and logs it.
     fn end(&self, aborted: bool) {
         let Some(answer) = self.answer.borrow_mut().take() else { return };
+        if answer.is_stream {
+            self.file.take();
+        }
         let now = Instant::now();
         self.waits_since.set(now);
         if !answer.is_stream {

@@ -1,13 +1,12 @@
 //! Downloads by version and platform: the newest versions each by themselves, all others together, so that the number of
 //! series stays the same however long the history gets.
 
+use super::limits::COUNTED;
 use crate::answer::{Download, Site};
 use crate::words::Platform;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// How many versions are counted by themselves.
-pub(super) const COUNTED: usize = 50;
 /// The platforms, and the attachments.
 const KINDS: usize = Platform::ALL.len() + 1;
 
@@ -21,8 +20,6 @@ pub(super) struct Downloads {
     /// The newest versions, ascending.
     counted: Vec<(Box<str>, Counters)>,
     other: Counters,
-    /// Counters of versions that are not among the newest any more; a request may still be writing to them.
-    retired: Vec<Counters>,
 }
 
 impl Downloads {
@@ -34,14 +31,8 @@ impl Downloads {
             .filter_map(|release| site.version(release))
             .map(|version| (version.into(), known(version).cloned().unwrap_or_default()))
             .collect();
-        let Some(before) = before else { return Self { first, counted, ..Self::default() } };
-        let is_gone = |version: &str| counted.iter().all(|(other, _)| **other != *version);
-        let retired =
-            before.counted.iter().filter(|(version, _)| is_gone(version)).map(|(_, counters)| counters.clone()).collect();
-        for (sum, old) in before.retired.iter().flat_map(|old| before.other.iter().zip(old)) {
-            sum.fetch_add(old.load(Relaxed), Relaxed);
-        }
-        Self { first, counted, other: before.other.clone(), retired }
+        // What a version has counted ends with it: added to the others, it would look like new downloads.
+        Self { first, counted, other: before.map(|before| before.other.clone()).unwrap_or_default() }
     }
 
     /// Counts a download of the release at this index.
@@ -65,11 +56,7 @@ impl Downloads {
         for (version, counters) in &self.counted {
             all.extend(kinds.iter().zip(counters).map(|(kind, counter)| (&**version, *kind, count(counter))));
         }
-        for (place, (kind, counter)) in kinds.iter().zip(&self.other).enumerate() {
-            let retired = self.retired.iter().filter_map(|counters| counters.get(place)).map(count);
-            all.push(("other", *kind, retired.fold(count(counter), u64::wrapping_add)));
-        }
-        all.retain(|(_, _, count)| *count > 0);
+        all.extend(kinds.iter().zip(&self.other).map(|(kind, counter)| ("other", *kind, count(counter))));
         all
     }
 }

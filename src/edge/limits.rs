@@ -1,4 +1,4 @@
-//! Every limit of the edge, in one table; docs/operations.md says what a client sees at each.
+//! The edge's limits in one table; docs/operations.md says what a client sees at each.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
@@ -25,8 +25,8 @@ pub(super) const AGE: Duration = Duration::from_secs(600);
 pub(super) const CONNECTIONS: usize = 1024;
 /// Artifacts being sent; the next is answered 503. Fewer than connections, so that downloads never lock out documents.
 pub(super) const STREAMS: usize = 512;
-/// Bytes of a file in memory for each artifact being sent.
-pub(super) const PIECE: usize = 64 * 1024;
+/// Bytes of a file that are sent before other connections get their turn.
+pub(super) const PIECE: usize = 1024 * 1024;
 /// Bytes of a long page in memory for each client that it is being sent to. A little more than hyper's buffer: of less it
 /// takes two parts.
 pub(super) const PART: usize = BUFFER + 2 * 1024;
@@ -39,6 +39,22 @@ pub(super) const LINGERING: usize = 64;
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
 /// See [`LINGER_TIME`].
 pub(super) const LINGER_BYTES: usize = 256 * 1024;
+
+/// Connections that the system may hold for a core until it accepts them.
+pub(super) const BACKLOG: i32 = 1024;
+/// How long a listener waits when it can't accept: nothing but a shortage of the whole system brings that about.
+pub(super) const SHORTAGE: Duration = Duration::from_millis(50);
+/// How many files a core may be waiting for at a time.
+pub(super) const READERS: usize = 64;
+
+/// How many versions have download counters of their own.
+pub(super) const COUNTED: usize = 50;
+/// Log lines that may wait for whoever reads them; past it they are dropped, and counted.
+pub(super) const LINES: usize = 16 * 1024;
+/// Characters of a path that the log shows.
+pub(super) const SHOWN_PATH: usize = 512;
+/// Characters of any other text of a request that the log shows.
+pub(super) const SHOWN_VALUE: usize = 64;
 
 /// How many connections the admin listener serves at a time.
 pub(super) const ADMIN_CONNECTIONS: usize = 16;
@@ -84,14 +100,15 @@ impl Caps {
         Self::within(current)
     }
 
-    /// What so many descriptors allow; a quarter of what is missing for the full table is missing everywhere.
+    /// What so many descriptors allow: the same share of each as of all.
     fn within(descriptors: u64) -> Self {
         if descriptors >= Self::FULL.descriptors() {
             return Self::FULL;
         }
-        let spare = usize::try_from(descriptors.saturating_sub(DESCRIPTORS)).unwrap_or(usize::MAX).max(4);
-        let part = |share: usize| spare.saturating_mul(share).saturating_div(8).max(1);
-        Self { connections: part(4), streams: part(2), lingering: part(2).min(LINGERING) }
+        let full = usize::try_from(Self::FULL.descriptors().saturating_sub(DESCRIPTORS)).unwrap_or(usize::MAX);
+        let spare = usize::try_from(descriptors.saturating_sub(DESCRIPTORS)).unwrap_or(usize::MAX);
+        let part = |most: usize| most.saturating_mul(spare).checked_div(full).unwrap_or_default().max(1);
+        Self { connections: part(CONNECTIONS), streams: part(STREAMS), lingering: part(LINGERING) }
     }
 
     /// A connection and an artifact are a descriptor each.

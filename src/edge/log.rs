@@ -1,6 +1,7 @@
 //! Events as lines of JSON, and a writer that nobody has to wait for.
 
 use super::conversation::Asked;
+use super::limits::{LINES, SHOWN_PATH, SHOWN_VALUE};
 use super::{Event, Exchange};
 use crate::answer::Field;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
@@ -8,12 +9,6 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Lines that may wait for whoever reads the log; past it they are dropped, and counted.
-const WAITING: usize = 16 * 1024;
-/// Characters of a path, and of a value, that the log shows.
-const SHOWN_PATH: usize = 512;
-const SHOWN_VALUE: usize = 64;
 
 /// A log that is written on a thread of its own.
 pub struct Log {
@@ -25,7 +20,7 @@ pub struct Log {
 impl Log {
     /// A log that writes lines to `out`. Whoever reads it may have gone; that is no reason to stop.
     pub fn new(mut out: impl Write + Send + 'static) -> Self {
-        let (lines, waiting) = sync_channel::<String>(WAITING);
+        let (lines, waiting) = sync_channel::<String>(LINES);
         let (end, ended) = sync_channel(0);
         std::thread::spawn(move || {
             let _end = end;

@@ -54,9 +54,7 @@ fn requests(page: &mut Page, shared: &Shared) {
         let statuses = STATUSES.iter().map(u16::to_string).chain(["other".to_owned()]);
         for (place, status) in statuses.enumerate() {
             let count = sum(shared, |tally| tally.requests(family, place));
-            if count > 0 {
-                page.sample(name, &[("family", family.name()), ("status", &status)], count);
-            }
+            page.sample(name, &[("family", family.name()), ("status", &status)], count);
         }
     }
     let name = "agent_releases_v1_requests_total";
@@ -122,13 +120,18 @@ fn snapshot(page: &mut Page, shared: &Shared) {
 
 fn connections(page: &mut Page, shared: &Shared) {
     page.single("agent_releases_connections", "gauge", "Open connections.", shared.connections.taken());
-    page.single("agent_releases_connections_limit", "gauge", "How many there may be.", shared.connections.most);
+    page.single(
+        "agent_releases_connections_limit",
+        "gauge",
+        "How many connections there may be at a time.",
+        shared.connections.most,
+    );
     let name = "agent_releases_connections_total";
     page.metric(name, "counter", "Connections that were accepted, and that were turned away because there were too many.");
     page.sample(name, &[("outcome", "accepted")], sum(shared, |tally| tally.accepted.get()));
     page.sample(name, &[("outcome", "refused")], sum(shared, |tally| tally.refused.get()));
     page.single("agent_releases_streams", "gauge", "Artifacts that are being sent.", shared.streams.taken());
-    page.single("agent_releases_streams_limit", "gauge", "How many there may be.", shared.streams.most);
+    page.single("agent_releases_streams_limit", "gauge", "How many artifacts may be sent at a time.", shared.streams.most);
     let name = "agent_releases_streams_refused_total";
     let refused = sum(shared, |tally| tally.streams_refused.get());
     page.single(name, "counter", "Downloads that were turned away because there were too many.", refused);
@@ -150,9 +153,9 @@ fn process(page: &mut Page, shared: &Shared) {
     page.single("process_cpu_seconds_total", "counter", "Processor time.", seconds(processor_time().unwrap_or_default()));
     let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
     let bytes = pages.unwrap_or_default().saturating_mul(u64::try_from(rustix::param::page_size()).unwrap_or_default());
-    page.single("process_resident_memory_bytes", "gauge", "Memory.", bytes);
+    page.single("process_resident_memory_bytes", "gauge", "Memory that the process holds.", bytes);
     let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    page.single("process_open_fds", "gauge", "Descriptors.", descriptors);
+    page.single("process_open_fds", "gauge", "Open descriptors of the process.", descriptors);
 }
 
 /// Nanoseconds that all threads have run: fields 14 and 15 of `/proc/self/stat` (proc(5)), behind the name in brackets.

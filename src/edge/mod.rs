@@ -114,7 +114,7 @@ pub struct Exchange<'a> {
     pub bytes: u64,
     /// From the whole head to the last byte.
     pub duration: Duration,
-    /// The client went away before the last byte.
+    /// The connection ended before the last byte.
     pub aborted: bool,
 }
 

@@ -67,7 +67,9 @@ pub(super) struct Serving {
 impl Serving {
     /// A site that takes the place of another.
     pub(super) fn new(site: Site, before: Option<&Serving>) -> Self {
-        Self { downloads: Downloads::next(before.map(|before| &before.downloads), &site), site, since: Instant::now() }
+        let same = before.filter(|before| before.site.id() == site.id());
+        let since = same.map_or_else(Instant::now, |before| before.since);
+        Self { downloads: Downloads::next(before.map(|before| &before.downloads), &site), site, since }
     }
 
     /// How long it has been served.

@@ -59,7 +59,7 @@ impl Service<hyper::Request<Incoming>> for Answering {
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answered {
         let (conversation, began) = (&self.0, Instant::now());
-        let raw = conversation.asked();
+        let raw = conversation.take_head();
         let serving = conversation.worker().shared().serving.load();
         let asking = Asking { conversation, request: &request, serving: &serving, began };
         match guarded(|| asking.answer(&raw)) {
@@ -113,7 +113,7 @@ impl Asking<'_> {
     /// The response, or the artifact whose file has to be looked at first.
     fn answer(&self, raw: &RawHead) -> Result<Response<EdgeBody>, Arc<Stored>> {
         if let Err(refusal) = gate::check(self.request, raw, &self.shared().hosts) {
-            self.conversation.closes();
+            self.conversation.close_after_answer();
             return Ok(self.respond(self.refused(&refusal), None));
         }
         let answer = answer(&self.serving.site, &self.question());
@@ -155,9 +155,9 @@ impl Asking<'_> {
             self.serving.downloads.add(answer.why.release, download);
         }
         let asked = self.shared().access_log.then(|| Box::new(log::asked(self.request)));
-        conversation.answers(self.began, answer.status, file.is_some(), asked);
+        conversation.begin_answer(self.began, answer.status, file.is_some(), asked);
         if answer.why.closes || conversation.is_worn_out(self.began) {
-            conversation.closes();
+            conversation.close_after_answer();
         }
         let body = file.map_or_else(|| answer.body.into(), |file| EdgeBody::File(Box::new(file)));
         let mut response = Response::new(body);

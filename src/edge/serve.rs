@@ -26,10 +26,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_local};
 
-const BACKLOG: i32 = 1024;
-/// How long a core waits when it can't accept: nothing but a shortage of the whole system brings that about.
-const SHORTAGE: Duration = Duration::from_millis(50);
-
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) serving: ArcSwap<Serving>,
@@ -144,7 +140,7 @@ pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListene
         for _ in 0..cores {
             let address = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
             let socket = bind(address, true)?;
-            socket.listen(BACKLOG)?;
+            socket.listen(limits::BACKLOG)?;
             // Connections inherit these: answers are written whole, and progress is seen in small steps.
             socket.set_tcp_nodelay(true)?;
             socket.set_tcp_notsent_lowat(limits::UNSENT)?;
@@ -180,7 +176,7 @@ pub(super) fn worker(
     let worker =
         Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0), clock: Clock::new(), scratch: RefCell::default() });
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(64);
+    builder.enable_all().max_blocking_threads(limits::READERS);
     let runtime = builder.build_local(tokio::runtime::LocalOptions::default())?;
     let result = runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -191,7 +187,7 @@ pub(super) fn worker(
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, client)) => connections.start(&worker, stream, client),
-                    Err(_) => tokio::time::sleep(SHORTAGE).await,
+                    Err(_) => tokio::time::sleep(limits::SHORTAGE).await,
                 },
                 _ = stage.changed() => {}
                 _ = rounds.tick(), if !connections.0.is_empty() => connections.round(&worker, Stage::Open),
@@ -265,7 +261,7 @@ struct Going(Rc<Conversation>);
 
 impl Drop for Going {
     fn drop(&mut self) {
-        self.0.is_gone();
+        self.0.lose();
     }
 }
 

@@ -1,11 +1,12 @@
 //! One thin wrapper around a connection's socket: it tells the conversation what comes and goes, and nothing else.
 
+use super::body::is_stand_in;
 use super::conversation::Conversation;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Answers up to this long are copied together and written at once, which costs the system less than two pieces.
@@ -22,9 +23,19 @@ impl Socket {
         Self { stream, conversation }
     }
 
+    fn poll_send_file(&self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_io(Interest::WRITABLE, || self.conversation.send_file(&self.stream, most)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(context))?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
-            Poll::Pending => self.conversation.waits_for_its_client(),
+            Poll::Pending => self.conversation.stall(),
             Poll::Ready(Ok(bytes)) => self.conversation.wrote(*bytes),
             Poll::Ready(Err(_)) => {}
         }
@@ -61,17 +72,23 @@ impl AsyncWrite for Socket {
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let stream = Pin::new(&mut this.stream);
+        // A file's bytes are sent by themselves.
+        let files = pieces.iter().position(|piece| is_stand_in(piece)).unwrap_or(pieces.len());
+        let (pieces, files) = pieces.split_at_checked(files).unwrap_or((pieces, &[]));
         let length = pieces.iter().map(|piece| piece.len()).fold(0, usize::saturating_add);
         let result = match pieces {
-            [piece] => stream.poll_write(context, piece),
+            [] => match files.first() {
+                Some(file) => this.poll_send_file(context, file.len()),
+                None => Poll::Ready(Ok(0)),
+            },
+            [piece] => Pin::new(&mut this.stream).poll_write(context, piece),
             pieces if length <= SMALL => {
                 let mut whole = this.conversation.worker().scratch.borrow_mut();
                 whole.clear();
                 pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-                stream.poll_write(context, &whole)
+                Pin::new(&mut this.stream).poll_write(context, &whole)
             }
-            pieces => stream.poll_write_vectored(context, pieces),
+            pieces => Pin::new(&mut this.stream).poll_write_vectored(context, pieces),
         };
         this.wrote(result)
     }
