@@ -26,7 +26,7 @@ pub(super) const CONNECTIONS: usize = 1024;
 /// Artifacts being sent; the next is answered 503. Fewer than connections, so that downloads never lock out documents.
 pub(super) const STREAMS: usize = 512;
 /// Bytes of a file that are sent before other connections get their turn.
-pub(super) const PIECE: usize = 1024 * 1024;
+pub(super) const PIECE: usize = 2 * 1024 * 1024;
 /// Bytes of a long page in memory for each client that it is being sent to. A little more than hyper's buffer: of less it
 /// takes two parts.
 pub(super) const PART: usize = BUFFER + 2 * 1024;

@@ -2,6 +2,7 @@
 
 use super::body::is_stand_in;
 use super::conversation::Conversation;
+use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,14 +17,25 @@ const SMALL: usize = 4096;
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
     conversation: Rc<Conversation>,
+    /// The system waits for full packets: a file is being sent.
+    is_corked: bool,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, conversation: Rc<Conversation>) -> Self {
-        Self { stream, conversation }
+        Self { stream, conversation, is_corked: false }
     }
 
-    fn poll_send_file(&self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+    /// Has the system send full packets, or what there is.
+    fn cork(&mut self, is_corked: bool) {
+        if self.is_corked != is_corked {
+            self.is_corked = is_corked;
+            let _ = SockRef::from(&self.stream).set_tcp_cork(is_corked);
+        }
+    }
+
+    fn poll_send_file(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
+        self.cork(true);
         loop {
             match self.stream.try_io(Interest::WRITABLE, || self.conversation.send_file(&self.stream, most)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(context))?,
@@ -99,7 +111,11 @@ impl AsyncWrite for Socket {
 
     /// hyper asks for this when it has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.conversation.wrote_everything();
+        let this = self.get_mut();
+        this.conversation.wrote_everything();
+        if !this.conversation.is_streaming() {
+            this.cork(false);
+        }
         Poll::Ready(Ok(()))
     }
 
