@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is shell: its log tells the time")]
 
 use agent_releases::edge::log::{Lines, Log, line, panic_line};
-use agent_releases::edge::{Config, Event, run};
+use agent_releases::edge::{Config, Event, is_host, run};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ struct Arguments {
     /// The compiled site
     #[arg(long, env = "AGENT_RELEASES_SITE", value_name = "DIR", default_value = "dist")]
     site: PathBuf,
-    /// Where to listen; port 0 picks a free one
+    /// Where to listen, an address and a port; port 0 picks a free one
     #[arg(long, env = "AGENT_RELEASES_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// The folder that holds artifacts under their storage keys; without it, and without a base_url in the catalog,
@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, env = "AGENT_RELEASES_ARTIFACTS", value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// A name that clients may use for this edge (repeatable); others are answered 421. Default: any well-formed name
-    #[arg(long = "host", env = "AGENT_RELEASES_HOST", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "host", env = "AGENT_RELEASES_HOST", value_name = "NAME", value_delimiter = ',', value_parser = host)]
     hosts: Vec<String>,
     /// Seconds that a connection may stay open without a request
     #[arg(long, env = "AGENT_RELEASES_IDLE_TIMEOUT", value_name = "SECONDS", default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -39,11 +39,17 @@ struct Arguments {
     #[arg(long, env = "AGENT_RELEASES_DRAIN_TIMEOUT", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     drain_timeout: u64,
     /// Write a line to the log for each request
-    #[arg(long, env = "AGENT_RELEASES_ACCESS_LOG")]
+    #[arg(long, env = "AGENT_RELEASES_ACCESS_LOG", value_parser = clap::builder::FalseyValueParser::new())]
     access_log: bool,
     /// Where to answer operators: /healthz, /ready and /metrics. Default: nowhere
     #[arg(long, env = "AGENT_RELEASES_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
+}
+
+/// A name for `--host`; nothing, as an empty variable gives it, is none.
+fn host(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || is_host(name) { Ok(name.to_owned()) } else { Err("expected a name such as api.example.com".to_owned()) }
 }
 
 /// How long the end waits for whoever reads the log.
@@ -56,7 +62,7 @@ fn main() -> ExitCode {
         listen: arguments.listen,
         admin_listen: arguments.admin_listen,
         artifacts: arguments.artifacts,
-        hosts: arguments.hosts,
+        hosts: arguments.hosts.into_iter().filter(|host| !host.is_empty()).collect(),
         idle_timeout: Duration::from_secs(arguments.idle_timeout),
         drain_timeout: Duration::from_secs(arguments.drain_timeout),
         access_log: arguments.access_log,

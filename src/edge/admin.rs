@@ -46,7 +46,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, _place: Place) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits::ADMIN_TIME).max_buf_size(limits::HEAD);
     // What whoever watches does to its connection is its own business.
-    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+    let _ = tokio::time::timeout(limits::ADMIN_LIFE, http.serve_connection(TokioIo::new(stream), service)).await;
 }
 
 fn answer(shared: &Shared, method: &Method, path: &str) -> Response<Full<Bytes>> {

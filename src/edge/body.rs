@@ -22,21 +22,54 @@ pub(super) enum EdgeBody {
     Empty,
     /// All of it.
     Full(Bytes),
-    /// All of it, in pieces that others share; what is left of their sum.
-    Pieces(std::vec::IntoIter<Bytes>, u64),
+    /// All of it, in pieces that others share.
+    Pieces(PiecesBody),
     /// A part of a file.
     File(Box<FileBody>),
 }
 
-impl From<crate::answer::Body> for EdgeBody {
-    fn from(body: crate::answer::Body) -> Self {
+impl EdgeBody {
+    /// The body of an answer that needs no file.
+    pub(super) fn of(body: crate::answer::Body, conversation: &Rc<Conversation>) -> Self {
         use crate::answer::Body;
-        let length = u64::try_from(body.length().unwrap_or_default()).unwrap_or(u64::MAX);
+        let left = u64::try_from(body.length().unwrap_or_default()).unwrap_or(u64::MAX);
         match body {
             Body::Empty | Body::Artifact(_) => EdgeBody::Empty,
             Body::Bytes(bytes) => EdgeBody::Full(bytes),
-            Body::Pieces(pieces) => EdgeBody::Pieces(pieces.into_iter(), length),
+            Body::Pieces(pieces) => {
+                let conversation = Rc::clone(conversation);
+                EdgeBody::Pieces(PiecesBody { pieces: pieces.into_iter(), left, conversation })
+            }
         }
+    }
+
+    /// How its bytes come.
+    pub(super) fn bytes(&self) -> super::conversation::Bytes {
+        use super::conversation::Bytes;
+        match self {
+            EdgeBody::Empty | EdgeBody::Full(_) => Bytes::Together,
+            EdgeBody::Pieces(_) => Bytes::InParts,
+            EdgeBody::File(_) => Bytes::OfFile,
+        }
+    }
+}
+
+/// Pieces that others share, put together part by part.
+pub(super) struct PiecesBody {
+    pieces: std::vec::IntoIter<Bytes>,
+    /// The sum of what is left.
+    left: u64,
+    conversation: Rc<Conversation>,
+}
+
+impl PiecesBody {
+    fn next(&mut self) -> Option<Bytes> {
+        let part = together(&mut self.pieces);
+        self.left = self.left.saturating_sub(u64::try_from(part.len()).unwrap_or(u64::MAX));
+        if self.pieces.len() == 0 {
+            self.conversation.finish_stream();
+        }
+        (!part.is_empty()).then_some(part)
     }
 }
 
@@ -68,15 +101,13 @@ pub(super) struct FileBody {
     /// The piece is being read from a disk, off the core's thread.
     reading: Option<JoinHandle<io::Result<()>>>,
     conversation: Rc<Conversation>,
-    /// One of the places for artifacts being sent, held until the end.
-    _place: Place,
 }
 
 impl FileBody {
     pub(super) fn new(file: File, range: Range<u64>, conversation: Rc<Conversation>, place: Place) -> Self {
         let file = Arc::new(file);
-        conversation.begin_file(Arc::clone(&file), range.start);
-        Self { file, rest: range, reading: None, conversation, _place: place }
+        conversation.begin_file(Arc::clone(&file), range.start, place);
+        Self { file, rest: range, reading: None, conversation }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -135,11 +166,7 @@ impl Body for EdgeBody {
                 *this = EdgeBody::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            EdgeBody::Pieces(pieces, left) => {
-                let piece = together(pieces);
-                *left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
-            }
+            EdgeBody::Pieces(pieces) => Poll::Ready(pieces.next().map(|part| Ok(Frame::data(part)))),
             EdgeBody::File(file) => file.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
@@ -148,7 +175,7 @@ impl Body for EdgeBody {
         match self {
             EdgeBody::Empty => true,
             EdgeBody::Full(_) => false,
-            EdgeBody::Pieces(pieces, _) => pieces.len() == 0,
+            EdgeBody::Pieces(pieces) => pieces.pieces.len() == 0,
             EdgeBody::File(file) => file.rest.is_empty(),
         }
     }
@@ -157,7 +184,7 @@ impl Body for EdgeBody {
         SizeHint::with_exact(match self {
             EdgeBody::Empty => 0,
             EdgeBody::Full(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            EdgeBody::Pieces(_, left) => *left,
+            EdgeBody::Pieces(pieces) => pieces.left,
             EdgeBody::File(file) => file.rest.end.saturating_sub(file.rest.start),
         })
     }

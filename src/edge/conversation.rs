@@ -1,7 +1,7 @@
 //! What the parts of one connection know of it together: its heads, its answer under way, and how long it may wait.
 
 use super::heads::{Heads, RawHead};
-use super::serve::Worker;
+use super::serve::{Place, Worker};
 use super::tally::Overdue;
 use super::{Event, Exchange, limits};
 use crate::answer::Refusal;
@@ -30,8 +30,9 @@ pub(super) struct Conversation {
     /// When the client stopped taking its answer.
     stalled_since: Cell<Option<Instant>>,
     answer: RefCell<Option<Running>>,
-    /// The file that is being sent, and how far it has been.
-    file: RefCell<Option<(Arc<File>, u64)>>,
+    /// A request has come, and its answer has not gone.
+    is_asked: Cell<bool>,
+    file: RefCell<Option<Sending>>,
     /// Bytes that belong to no answer: hyper's own words.
     bare: Cell<u64>,
     /// Nothing more will be read from it.
@@ -49,6 +50,26 @@ struct Running {
     is_whole: bool,
     is_stream: bool,
     asked: Option<Box<Asked>>,
+}
+
+/// A file on its way.
+struct Sending {
+    file: Arc<File>,
+    /// How far it has been sent.
+    place: u64,
+    /// One of the places for artifacts being sent: held as long as the file.
+    _held: Place,
+}
+
+/// How an answer's bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bytes {
+    /// All at once.
+    Together,
+    /// In parts that are put together when the one before has been taken.
+    InParts,
+    /// From a file.
+    OfFile,
 }
 
 /// What the access log says of a request.
@@ -72,6 +93,7 @@ impl Conversation {
             within_head: Cell::new(false),
             stalled_since: Cell::new(None),
             answer: RefCell::new(None),
+            is_asked: Cell::new(false),
             file: RefCell::default(),
             bare: Cell::new(0),
             is_last: Cell::new(false),
@@ -108,6 +130,8 @@ impl Conversation {
     pub(super) fn take_head(&self) -> RawHead {
         // An answer that was still being written when the next was asked for is done as far as anybody can tell.
         self.end(false);
+        self.is_asked.set(true);
+        self.bare.set(0);
         self.requests.set(self.requests.get().saturating_add(1));
         self.heads.borrow_mut().next().unwrap_or_default()
     }
@@ -133,21 +157,21 @@ impl Conversation {
         self.is_last.get() && !self.ended_by_client.get()
     }
 
-    /// An answer begins; a stream says itself when it is whole.
-    pub(super) fn begin_answer(&self, began: Instant, status: StatusCode, is_stream: bool, asked: Option<Box<Asked>>) {
-        let running = Running { began, status, written: 0, is_whole: !is_stream, is_stream, asked };
-        *self.answer.borrow_mut() = Some(running);
+    /// An answer begins; one that does not come together says itself when it is whole.
+    pub(super) fn begin_answer(&self, began: Instant, status: StatusCode, bytes: Bytes, asked: Option<Box<Asked>>) {
+        let (is_whole, is_stream) = (bytes == Bytes::Together, bytes == Bytes::OfFile);
+        *self.answer.borrow_mut() = Some(Running { began, status, written: 0, is_whole, is_stream, asked });
     }
 
     /// The next answer has bytes of a file, from this place on.
-    pub(super) fn begin_file(&self, file: Arc<File>, start: u64) {
-        *self.file.borrow_mut() = Some((file, start));
+    pub(super) fn begin_file(&self, file: Arc<File>, place: u64, held: Place) {
+        *self.file.borrow_mut() = Some(Sending { file, place, _held: held });
     }
 
     /// Sends the next bytes of the file, as many of these as the socket takes.
     pub(super) fn send_file(&self, stream: &TcpStream, most: usize) -> io::Result<usize> {
         let mut file = self.file.borrow_mut();
-        let (file, place) = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let Sending { file, place, .. } = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
         // A file that has become shorter than it was: the answer can't be finished.
         match sendfile(stream, &**file, Some(place), most)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -192,26 +216,32 @@ impl Conversation {
         self.end(true);
     }
 
-    /// What was sent never became a request: counts and logs it, and gives the words when hyper has sent none of its own.
-    pub(super) fn refused(&self, is_malformed: bool, is_too_large: bool) -> Option<Refusal> {
+    /// What was sent never became a request: its status, and the words when hyper has sent none of its own.
+    pub(super) fn refused(&self, is_malformed: bool, is_too_large: bool) -> Option<(StatusCode, Option<Refusal>)> {
         let is_endless = self.is_endless();
         if !is_malformed && !is_endless {
             return None;
         }
+        let said = self.bare.get();
         self.end(true);
+        self.bare.set(said);
         self.close_after_answer();
-        self.requests.set(self.requests.get().saturating_add(1));
         let (status, refusal) = match is_endless || is_too_large {
             true => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Refusal::gate(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)),
             false => (StatusCode::BAD_REQUEST, Refusal::malformed()),
         };
+        Some((status, (said == 0).then_some(refusal)))
+    }
+
+    /// Counts and logs what never became a request; `said` are the bytes of the edge's own words.
+    pub(super) fn count_refused(&self, status: StatusCode, said: usize) {
+        self.requests.set(self.requests.get().saturating_add(1));
         self.worker.tally().answered("", status);
-        let written = self.bare.get();
         if self.worker.shared().access_log {
+            let written = self.bare.get().saturating_add(u64::try_from(said).unwrap_or(u64::MAX));
             let (began, is_whole, is_stream) = (Instant::now(), true, false);
             self.tell(&Running { began, status, written, is_whole, is_stream, asked: None }, false);
         }
-        (written == 0).then_some(refusal)
     }
 
     /// Whether the head that is arriving can't become one.
@@ -221,10 +251,10 @@ impl Conversation {
 
     /// Ends the answer under way, if there is one: counts how long it took, unless its client decided that, and logs it.
     fn end(&self, aborted: bool) {
+        self.is_asked.set(false);
+        self.bare.set(0);
+        self.file.take();
         let Some(answer) = self.answer.borrow_mut().take() else { return };
-        if answer.is_stream {
-            self.file.take();
-        }
         let now = Instant::now();
         self.waits_since.set(now);
         if !answer.is_stream {
@@ -256,7 +286,8 @@ impl Conversation {
         if let Some(stalled) = self.stalled_since.get() {
             return (since(stalled) >= limits::WRITE_TIME).then_some(Overdue::Write);
         }
-        if self.answer.borrow().is_some() {
+        // The edge itself is at work, or is listening to the end of what it refused.
+        if self.is_asked.get() || self.is_last.get() {
             return None;
         }
         let (limit, why) = if self.within_head.get() {
@@ -267,9 +298,11 @@ impl Conversation {
         (since(self.waits_since.get()) >= limit).then_some(why)
     }
 
-    /// Whether nothing is being asked and nothing answered, and more might come.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.within_head.get() && !self.is_last.get() && self.answer.borrow().is_none()
+    /// Whether nothing is being asked and nothing answered, and more might come. A new connection has a moment to ask.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        let is_new = self.requests.get() == 0 && now.saturating_duration_since(self.born) < limits::QUIET;
+        let is_busy = self.is_asked.get() || self.is_last.get() || self.stalled_since.get().is_some();
+        !is_new && !is_busy && !self.within_head.get()
     }
 
     /// Whether an artifact is being sent.

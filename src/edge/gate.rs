@@ -103,6 +103,11 @@ impl<'a> Host<'a> {
     }
 }
 
+/// Whether a text is a host that requests may name, with or without a port.
+pub fn is_host(text: &str) -> bool {
+    Host::parse(text).is_some()
+}
+
 fn is_ipv6(host: &str) -> bool {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok())
 }

@@ -14,7 +14,7 @@ pub(super) const BUFFER: usize = 2 * HEAD;
 
 /// How long a head may take, once begun.
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a client may take nothing of its answer.
+/// How long a client may take nothing of its answer; what it takes is seen in steps of half of [`UNSENT`].
 pub(super) const WRITE_TIME: Duration = Duration::from_secs(30);
 /// How many requests a connection may carry; the answer to the last one says so.
 pub(super) const REQUESTS: u32 = 1000;
@@ -60,14 +60,18 @@ pub(super) const SHOWN_VALUE: usize = 64;
 pub(super) const ADMIN_CONNECTIONS: usize = 16;
 /// How long the admin listener waits for a head.
 pub(super) const ADMIN_TIME: Duration = Duration::from_secs(10);
+/// How long a connection to it may last.
+pub(super) const ADMIN_LIFE: Duration = Duration::from_secs(60);
 
 /// How often each core looks for connections that are over their time.
 pub(super) const ROUND: Duration = Duration::from_millis(100);
 /// While draining, how long no request may have come before the listeners close.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
-/// Descriptors for everything but connections and artifacts.
-const DESCRIPTORS: u64 = 24 + ADMIN_CONNECTIONS as u64;
+/// Descriptors for everything but connections and artifacts, the cores' own aside.
+const DESCRIPTORS: u64 = 16 + ADMIN_CONNECTIONS as u64;
+/// Descriptors of each core.
+const OF_CORE: u64 = 5;
 
 /// How many of each there may be at a time; fewer than in the table when the system gives too few descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +89,10 @@ impl Caps {
     pub(super) const FULL: Caps = Caps { connections: CONNECTIONS, streams: STREAMS, lingering: LINGERING };
 
     /// What the descriptors of this process allow, once it has asked for as many as it may have.
-    pub(super) fn of_system() -> Self {
+    pub(super) fn of_system(cores: usize) -> Self {
+        let of_cores = u64::try_from(cores).unwrap_or(u64::MAX).saturating_mul(OF_CORE);
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        let wanted = Self::FULL.descriptors();
+        let wanted = Self::FULL.descriptors().saturating_add(of_cores);
         let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
         let current = match current {
             Some(current) if current < allowed => {
@@ -97,7 +102,7 @@ impl Caps {
             Some(current) => current,
             None => wanted,
         };
-        Self::within(current)
+        Self::within(current.saturating_sub(of_cores))
     }
 
     /// What so many descriptors allow: the same share of each as of all.

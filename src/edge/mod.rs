@@ -27,7 +27,7 @@ mod serve;
 mod socket;
 mod tally;
 
-pub use gate::check as gate;
+pub use gate::{check as gate, is_host};
 pub use heads::RawHead;
 pub use limits::Caps;
 
@@ -41,9 +41,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 
 /// How an edge is set up.
@@ -150,16 +151,47 @@ pub enum EdgeError {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(config: &Config, tell: Tell) -> Result<(), EdgeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(serve_all(config, tell));
+    // A read that hangs on a disk must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// The signals that the edge knows. They are waited for before anything else, so that none ends it unseen.
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Somebody wants it to end.
+    async fn end(&mut self) -> End {
+        tokio::select! {
+            _ = self.terminate.recv() => End::Drain,
+            _ = self.interrupt.recv() => End::Interrupt,
+        }
+    }
+}
+
+fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shared, Option<reload::Fingerprint>), EdgeError> {
     let store = config
         .artifacts
         .as_deref()
         .map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source }))
         .transpose()?;
     let (site, seen) = reload::first(&config.site, store.is_some())?;
-    let caps = Caps::of_system();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let [connections, streams, lingering] = serve::places(caps);
-    let shared = Arc::new(Shared {
+    let shared = Shared {
         serving: ArcSwap::from_pointee(Serving::new(site, None)),
         reloads: reload::Reloads::default(),
         store: ArcSwapOption::from_pointee(store),
@@ -174,72 +206,110 @@ pub fn run(config: &Config, tell: Tell) -> Result<(), EdgeError> {
         tallies: (0..cores).map(|_| Arc::default()).collect(),
         draining: false.into(),
         tell,
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(serve_all(config, &shared, seen, caps));
-    // A read that hangs on a disk must not keep the process.
-    runtime.shutdown_background();
-    result
+    };
+    Ok((shared, seen))
 }
 
-async fn serve_all(
-    config: &Config,
-    shared: &Arc<Shared>,
-    seen: Option<reload::Fingerprint>,
-    caps: Caps,
-) -> Result<(), EdgeError> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let listeners = serve::listen(config.listen, shared.tallies.len())?;
+async fn serve_all(config: &Config, tell: Tell) -> Result<(), EdgeError> {
+    let mut signals = Signals::new()?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let caps = Caps::of_system(cores);
+    let (shared, seen) = shared(config, tell, cores, caps)?;
+    let shared = Arc::new(shared);
+    let listeners = serve::listen(config.listen, cores)?;
     let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr)?;
-    let admin = config.admin_listen.map(|address| admin::listen(address, shared)).transpose()?;
+    let admin = config.admin_listen.map(|address| admin::listen(address, &shared)).transpose()?;
+    let workers = Workers::start(listeners, &shared)?;
     if caps != Caps::FULL {
         (shared.tell)(&Event::Narrowed(caps));
     }
     if !shared.serving.load().site.has_store() {
         (shared.tell)(&Event::NoStore);
     }
-    let (stage, stages) = watch::channel(Stage::Open);
-    let workers: Vec<_> = listeners
-        .into_iter()
-        .enumerate()
-        .map(|(place, listener)| {
-            let (shared, stages) = (Arc::clone(shared), stages.clone());
-            std::thread::spawn(move || serve::worker(listener, shared, place, stages))
-        })
-        .collect();
     (shared.tell)(&Event::Listening(address));
     if let Some(address) = admin {
         (shared.tell)(&Event::AdminListening(address));
     }
-    let end = reload::control(config, shared, seen, &mut terminate, &mut interrupt).await?;
+    let end = tokio::select! {
+        end = reload::control(config, &shared, seen, &mut signals) => end,
+        () = workers.lost.notified() => End::Interrupt,
+    };
     shared.draining.store(true, Ordering::Relaxed);
     (shared.tell)(&Event::Draining);
     let last = Instant::now().checked_add(config.drain_timeout);
     if end == End::Drain {
-        quiet(shared, config.drain_timeout, &mut terminate, &mut interrupt).await;
+        quiet(&shared, config.drain_timeout, &mut signals).await;
     }
-    let _ = stage.send(Stage::Closing);
-    let workers = spawn_blocking(move || {
-        let joined = workers.into_iter().map(std::thread::JoinHandle::join);
-        joined
-            .map(|end| end.unwrap_or_else(|_| Err(io::Error::other("a core's thread panicked"))))
-            .collect::<io::Result<Vec<()>>>()
-    });
-    let mut workers = std::pin::pin!(workers);
-    let left = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(Instant::now()));
-    let ended = match tokio::time::timeout(left, workers.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            let _ = stage.send(Stage::Late);
-            workers.await
+    workers.end(last, &mut signals).await
+}
+
+/// The cores' threads.
+struct Workers {
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    stage: watch::Sender<Stage>,
+    /// One of them has ended before its time.
+    lost: Arc<Notify>,
+}
+
+impl Workers {
+    /// Starts a thread for each listener; all of them answer, or none does.
+    fn start(listeners: Vec<TcpListener>, shared: &Arc<Shared>) -> Result<Self, EdgeError> {
+        let (stage, lost) = (watch::Sender::new(Stage::Open), Arc::new(Notify::new()));
+        let mut workers = Self { threads: Vec::new(), stage, lost };
+        for (place, listener) in listeners.into_iter().enumerate() {
+            let (shared, stages, lost) = (Arc::clone(shared), workers.stage.subscribe(), Arc::clone(&workers.lost));
+            let (ready, started) = std::sync::mpsc::sync_channel(1);
+            workers.threads.push(std::thread::spawn(move || {
+                // Told however the thread ends; whoever ends it does not listen any more.
+                let _told = Told(lost);
+                serve::worker(listener, shared, place, stages, &ready)
+            }));
+            started.recv().unwrap_or_else(|_| Err(io::Error::other("a core's thread ended")))?;
         }
-    };
-    ended.map_err(io::Error::other)??;
-    Ok(())
+        Ok(workers)
+    }
+
+    /// Ends them: what is running has until `last`, artifacts as long as they make progress. A signal takes the next step.
+    async fn end(self, last: Option<Instant>, signals: &mut Signals) -> Result<(), EdgeError> {
+        let Self { threads, stage, .. } = self;
+        let joined = spawn_blocking(move || {
+            let mut joined = threads.into_iter().map(JoinHandle::join);
+            joined.try_for_each(|end| end.unwrap_or_else(|_| Err(io::Error::other("a core's thread panicked"))))
+        });
+        let mut joined = std::pin::pin!(joined);
+        let left = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(Instant::now()));
+        let _ = stage.send(Stage::Closing);
+        let ended = tokio::select! {
+            ended = joined.as_mut() => Some(ended),
+            () = tokio::time::sleep(left) => None,
+            _ = signals.end() => None,
+        };
+        if let Some(ended) = ended {
+            return Ok(ended.map_err(io::Error::other)??);
+        }
+        let _ = stage.send(Stage::Late);
+        let ended = tokio::select! {
+            ended = joined.as_mut() => ended,
+            _ = signals.end() => {
+                let _ = stage.send(Stage::Gone);
+                joined.await
+            }
+        };
+        Ok(ended.map_err(io::Error::other)??)
+    }
+}
+
+/// Says that a thread has ended.
+struct Told(Arc<Notify>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// Waits until nobody has asked for anything for a moment, for half the time that there is, or for a second signal.
-async fn quiet(shared: &Shared, most: Duration, terminate: &mut Signal, interrupt: &mut Signal) {
+async fn quiet(shared: &Shared, most: Duration, signals: &mut Signals) {
     let asked = || shared.tallies.iter().map(|tally| tally.all_requests()).fold(0, u64::wrapping_add);
     let noise = async {
         let mut before = asked();
@@ -255,8 +325,7 @@ async fn quiet(shared: &Shared, most: Duration, terminate: &mut Signal, interrup
     let half = most.checked_div(2).unwrap_or_default();
     tokio::select! {
         _ = tokio::time::timeout(half, noise) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.end() => {}
     }
 }
 

@@ -2,15 +2,13 @@
 
 use super::downloads::Downloads;
 use super::serve::Shared;
-use super::{Config, Event};
+use super::{Config, Event, Signals};
 use crate::answer::{Site, SiteError};
 use crate::store::Store;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How often the folder is looked at. Notifications of the file system would miss network mounts and swapped links.
@@ -97,23 +95,16 @@ pub(super) enum End {
 }
 
 /// Keeps the site up to date until a signal ends the edge.
-pub(super) async fn control(
-    config: &Config,
-    shared: &Shared,
-    mut seen: Option<Fingerprint>,
-    terminate: &mut Signal,
-    interrupt: &mut Signal,
-) -> io::Result<End> {
-    let mut hang_up = signal(SignalKind::hangup())?;
+pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<Fingerprint>, signals: &mut Signals) -> End {
     let mut refused = Refused::default();
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
     let (mut asked, mut is_another) = (false, false);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(End::Drain),
-            _ = interrupt.recv() => return Ok(End::Interrupt),
-            _ = hang_up.recv() => {
+            _ = signals.terminate.recv() => return End::Drain,
+            _ = signals.interrupt.recv() => return End::Interrupt,
+            _ = signals.hang_up.recv() => {
                 asked = true;
                 reopen_store(config, shared);
             }

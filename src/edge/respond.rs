@@ -155,11 +155,14 @@ impl Asking<'_> {
             self.serving.downloads.add(answer.why.release, download);
         }
         let asked = self.shared().access_log.then(|| Box::new(log::asked(self.request)));
-        conversation.begin_answer(self.began, answer.status, file.is_some(), asked);
         if answer.why.closes || conversation.is_worn_out(self.began) {
             conversation.close_after_answer();
         }
-        let body = file.map_or_else(|| answer.body.into(), |file| EdgeBody::File(Box::new(file)));
+        let body = match file {
+            Some(file) => EdgeBody::File(Box::new(file)),
+            None => EdgeBody::of(answer.body, conversation),
+        };
+        conversation.begin_answer(self.began, answer.status, body.bytes(), asked);
         let mut response = Response::new(body);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;

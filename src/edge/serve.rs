@@ -11,6 +11,7 @@ use super::{EdgeError, Event, Tell};
 use crate::answer::{Body, Refusal, refuse};
 use crate::store::Store;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
@@ -21,6 +22,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -160,6 +162,8 @@ pub(super) enum Stage {
     Closing,
     /// Only artifacts that make progress are finished.
     Late,
+    /// Nothing is finished.
+    Gone,
 }
 
 /// One core's share, until it is told to end and everything is finished.
@@ -168,6 +172,7 @@ pub(super) fn worker(
     shared: Arc<Shared>,
     place: usize,
     mut stage: watch::Receiver<Stage>,
+    ready: &SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     let mut http = http1::Builder::new();
     http.half_close(true).max_buf_size(limits::BUFFER);
@@ -177,9 +182,17 @@ pub(super) fn worker(
         Rc::new(Worker { shared, tally, http, place, accepted: Cell::new(0), clock: Clock::new(), scratch: RefCell::default() });
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(limits::READERS);
-    let runtime = builder.build_local(tokio::runtime::LocalOptions::default())?;
+    let made = builder.build_local(tokio::runtime::LocalOptions::default()).and_then(|runtime| {
+        let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) })?;
+        Ok((runtime, listener))
+    });
+    let (runtime, listener) = match made {
+        Ok(made) => made,
+        Err(error) => return ready.send(Err(error)).map_err(io::Error::other),
+    };
+    // Nobody else has to know whether somebody listens.
+    let _ = ready.send(Ok(()));
     let result = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut connections = Connections::default();
         let mut rounds = tokio::time::interval(limits::ROUND);
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -193,11 +206,14 @@ pub(super) fn worker(
                 _ = rounds.tick(), if !connections.0.is_empty() => connections.round(&worker, Stage::Open),
             }
         }
-        // What has been accepted by the system already is a promise.
-        while let Ok(Ok((stream, client))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-            connections.start(&worker, stream, client);
+        // What the system has accepted already is a promise.
+        let listener = listener.into_std()?;
+        while let Ok((stream, client)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            connections.start(&worker, TcpStream::from_std(stream)?, client);
         }
         drop(listener);
+        rounds.reset();
         while !connections.0.is_empty() {
             rounds.tick().await;
             let stage = *stage.borrow();
@@ -219,6 +235,7 @@ impl Connections {
         worker.clock.look();
         let Some(place) = worker.shared.connections.take() else {
             worker.tally.refused.add(1);
+            worker.tally.answered("/", StatusCode::SERVICE_UNAVAILABLE);
             turn_away(worker, stream);
             return;
         };
@@ -245,8 +262,9 @@ impl Connections {
             }
             let has_to_go = match stage {
                 Stage::Open => false,
-                Stage::Closing => conversation.is_idle(),
+                Stage::Closing => conversation.is_idle(now),
                 Stage::Late => !conversation.is_streaming(),
+                Stage::Gone => true,
             };
             if has_to_go {
                 task.abort();
@@ -275,8 +293,9 @@ async fn connection(stream: TcpStream, conversation: Rc<Conversation>, place: Pl
         return;
     }
     let stream = http.into_parts().io.into_inner();
-    if let Some(refusal) = refused {
-        say(conversation.worker(), &stream.stream, &refusal);
+    if let Some((status, refusal)) = refused {
+        let said = refusal.map_or(0, |refusal| say(conversation.worker(), &stream.stream, &refusal));
+        conversation.count_refused(status, said);
     }
     if let Some(_lingering) = conversation.worker().shared.lingering.take() {
         drop(place);
@@ -303,7 +322,7 @@ async fn linger(stream: &TcpStream) {
 
 /// There is no room: says so at once, without reading what was asked.
 fn turn_away(worker: &Rc<Worker>, stream: TcpStream) {
-    say(worker, &stream, &Refusal::overloaded());
+    let _ = say(worker, &stream, &Refusal::overloaded());
     if let Some(place) = worker.shared.lingering.take() {
         spawn_local(async move {
             linger(&stream).await;
@@ -312,8 +331,8 @@ fn turn_away(worker: &Rc<Worker>, stream: TcpStream) {
     }
 }
 
-/// Writes a refusal to a connection that has nothing else to say. It is shorter than any socket's buffer.
-fn say(worker: &Worker, stream: &TcpStream, refusal: &Refusal) {
+/// Writes a refusal to a connection that has nothing else to say; how many bytes. It is shorter than any socket's buffer.
+fn say(worker: &Worker, stream: &TcpStream, refusal: &Refusal) -> usize {
     let answer = refuse(&worker.shared.serving.load().site, "/", refusal);
     let mut text = format!("HTTP/1.1 {}\r\nconnection: close\r\n", answer.status).into_bytes();
     for (name, value) in &answer.headers {
@@ -325,7 +344,7 @@ fn say(worker: &Worker, stream: &TcpStream, refusal: &Refusal) {
     if let Body::Bytes(body) = &answer.body {
         text.extend_from_slice(body);
     }
-    let _ = SockRef::from(stream).send(&text);
+    SockRef::from(stream).send(&text).unwrap_or_default()
 }
 
 /// What the edge may have at a time.
