@@ -18,7 +18,7 @@ const NO_WORDS: [&str; 0] = [];
 const MOST_COPIED: usize = 64 * 1024;
 
 /// Which list.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) channel: usize,
     pub(super) sort_by: SortBy,
@@ -35,11 +35,10 @@ pub(super) fn page(
     let channel = site.channels().get(question.channel).ok_or_else(Refusal::internal)?;
     let size = page_size(parameters)?;
     let after = cursor(parameters, channel, question)?;
-    let made = match (&after, size) {
-        (None, DEFAULT_PAGE_SIZE) => site.first_page(question).cloned(),
-        _ => None,
-    };
-    let made = made.unwrap_or_else(|| List { site, channel, question }.make(after.as_ref(), size, request.headers));
+    let list = List { site, channel, question };
+    let start = after.map_or(0, |key| list.first_after(&key));
+    let ready = site.ready_page(question, start).filter(|_| size == DEFAULT_PAGE_SIZE).cloned();
+    let made = ready.unwrap_or_else(|| list.make(start, size, request.headers));
     let mut headers = site.templates().view();
     if let Some(link) = made.link {
         headers.insert(LINK, link);
@@ -67,13 +66,14 @@ impl Made {
     }
 }
 
-/// The first page of each list, by [`Question::place`]: what nearly everybody asks for is not put together each time.
-pub(super) fn first_pages(site: &Site) -> Vec<Made> {
+/// Pages that are not put together each time, by [`Question::place`], then by their number: of each list the first, and
+/// of the usual one all that a walk through it comes by.
+pub(super) fn ready_pages(site: &Site) -> Vec<Vec<Made>> {
     let questions = (0..site.channels().len()).flat_map(|channel| {
         SortBy::ALL.into_iter().flat_map(move |sort_by| Order::ALL.map(|order| Question { channel, sort_by, order }))
     });
     let list = |question: Question| Some(List { site, channel: site.channels().get(question.channel)?, question });
-    questions.filter_map(list).map(|list| list.make(None, DEFAULT_PAGE_SIZE, &HeaderMap::new())).collect()
+    questions.filter_map(list).map(|list| list.ready()).collect()
 }
 
 impl Question {
@@ -117,10 +117,16 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// The page of a size behind a key; without bytes for whoever has them already.
-    fn make(&self, after: Option<&SortKey>, size: usize, request: &HeaderMap) -> Made {
+    fn ready(&self) -> Vec<Made> {
+        let is_usual = self.question == Question::default_of(self.question.channel);
+        let end = if is_usual { self.channel.sorted.len().max(1) } else { 1 };
+        let starts = (0..end).step_by(DEFAULT_PAGE_SIZE);
+        starts.map(|start| self.make(start, DEFAULT_PAGE_SIZE, &HeaderMap::new())).collect()
+    }
+
+    /// The page of a size from a place on; without bytes for whoever has them already.
+    fn make(&self, start: usize, size: usize, request: &HeaderMap) -> Made {
         let total = self.channel.sorted.len();
-        let start = after.map_or(0, |key| self.first_after(key));
         let end = start.saturating_add(size).min(total);
         let releases: Vec<&Release> = (start..end).filter_map(|place| self.at(place)).collect();
         let next = releases.last().filter(|_| end < total).map(|last| self.cursor_after(last));

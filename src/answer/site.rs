@@ -3,7 +3,7 @@
 use super::document::{Document, StaticDocument, etag};
 use super::headers::{Templates, YANKED, insert};
 use super::{consistency, list};
-use crate::lists::{SortBy, SortKey};
+use crate::lists::{DEFAULT_PAGE_SIZE, SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ReleaseEntry, SiteTable, State};
@@ -36,7 +36,7 @@ pub struct Site {
     by_version: FxHashMap<Box<str>, usize>,
     stored: FxHashMap<Box<str>, Arc<Stored>>,
     templates: Templates,
-    first_pages: Vec<list::Made>,
+    ready_pages: Vec<Vec<list::Made>>,
 }
 
 /// Why a snapshot does not become a site.
@@ -136,7 +136,7 @@ impl Site {
             by_version: FxHashMap::with_capacity_and_hasher(table.releases.len(), Default::default()),
             stored: FxHashMap::default(),
             templates: Templates::new(snapshot_header, table.v2_access),
-            first_pages: Vec::new(),
+            ready_pages: Vec::new(),
         };
         let mut shared = HashMap::new();
         // The id says nothing of what is kept, so that is nothing but old tiles.
@@ -161,7 +161,7 @@ impl Site {
             site.add_target(row, map.base_url.is_none())
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
-        site.first_pages = list::first_pages(&site);
+        site.ready_pages = list::ready_pages(&site);
         consistency::keys_lead_to_one_artifact(&map).map_err(|why| wrong(REDIRECTS, why))?;
         consistency::documents_offer_what_the_map_leads_to(&site, &map).map_err(|why| wrong(REDIRECTS, why))?;
         consistency::static_documents_are_the_answers(&site).map_err(|why| wrong(SITE, why))?;
@@ -231,9 +231,10 @@ impl Site {
         self.v2_access() == other.v2_access() && self.has_store == other.has_store && names(self) == names(other)
     }
 
-    /// The first page of a list, of the usual size.
-    pub(super) fn first_page(&self, question: list::Question) -> Option<&list::Made> {
-        self.first_pages.get(question.place())
+    /// The page of a list from a place on, of the usual size, if it is ready.
+    pub(super) fn ready_page(&self, question: list::Question, start: usize) -> Option<&list::Made> {
+        let page = start.checked_div(DEFAULT_PAGE_SIZE).filter(|_| start.is_multiple_of(DEFAULT_PAGE_SIZE))?;
+        self.ready_pages.get(question.place())?.get(page)
     }
 
     pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {

@@ -154,7 +154,7 @@ impl Conversation {
 
     /// Whether its client may still be sending although the edge is done with it.
     pub(super) fn is_to_be_listened_to(&self) -> bool {
-        self.is_last.get() && !self.ended_by_client.get()
+        !self.ended_by_client.get()
     }
 
     /// An answer begins; one that does not come together says itself when it is whole.
