@@ -68,6 +68,12 @@ backend edges
 NAMES = ["one", "two"]
 
 
+def version() -> str:
+    """HAProxy's name and version."""
+    said = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout
+    return " ".join(said.split()[:1] + said.split()[2:3]).split("-")[0]
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nothing uses, outside the range from which clients' own ports come."""
     found: list[int] = []
@@ -212,7 +218,7 @@ def run() -> str:
             f"{ROUNDS} drains under {answers / took:.0f} requests/s, {answers:,} answers, {ROUNDS * DOWNLOADS} downloads "
             f"of {MIB} MiB: 0 client errors; --drain-timeout {DRAIN}, downloads of {SECONDS_OF_DOWNLOAD:g} s finished; "
             f"the edge ended at most {last:.1f} s after them; SIGKILL instead (the negative control): {noticed} errors within a second; "
-            "HAProxy 2.6, http-reuse safe, its default of 3 tries to connect, no redispatch"
+            f"{version()}, http-reuse safe, its default of 3 tries to connect, no redispatch"
         )
 
 
