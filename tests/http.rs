@@ -143,3 +143,28 @@ fn the_pure_function_answers_what_the_edge_answers() {
         cases().iter().filter(gate).filter_map(|case| Some(case.differences(&pure(&site, case)?))).flatten().collect();
     all_equal(differences);
 }
+
+#[test]
+fn each_page_of_a_list_has_a_tag_of_its_own() {
+    let folder = site();
+    let site = Site::open(&folder.path().join("dist"), false).expect("a site");
+    let ask = |target: &str, headers: &HeaderMap| answer(&site, &Request::new(&Method::GET, target, headers));
+    let mut bodies = std::collections::BTreeMap::new();
+    for channel in ["stable", "beta", "latest"] {
+        for order in ["asc", "desc"] {
+            for size in [1, 2, 3, 50] {
+                let target = format!("/v2/agent-releases?channel={channel}&sort_by=version&sort_order={order}&page_size={size}");
+                let page = ask(&target, &HeaderMap::new());
+                let tag = page.headers["etag"].clone();
+                let digits = tag.to_str().expect("ASCII").trim_matches('"');
+                assert!(digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "{target}: {tag:?}");
+                let known = HeaderMap::from_iter([(http::header::IF_NONE_MATCH, tag.clone())]);
+                assert_eq!(ask(&target, &known).status, 304, "{target}");
+                // Channels differ in their names alone, but no address shows two of them.
+                let other = bodies.insert((channel, tag), page.body.to_bytes());
+                assert!(other.is_none_or(|other| other == page.body.to_bytes()), "{target}: a tag for two pages");
+            }
+        }
+    }
+    assert!(bodies.len() > 9, "{} pages", bodies.len());
+}
