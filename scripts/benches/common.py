@@ -132,28 +132,35 @@ class Load(NamedTuple):
 
     requests: int
     rate: float
+    mean_ms: float
     p50_ms: float
     p99_ms: float
     failures: int
 
 
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+PAUSES = pathlib.Path(__file__).with_name("pauses.lua")
 
 
 def load(
-    address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, threads: int = 1, fine: bool = True
+    address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, fine: bool = True, pause_ms: int = 0
 ) -> Load:
-    """Asks for one target on so many connections, each as fast as it is answered; not `fine` answers are 4xx."""
-    command = ["taskset", "-c", cpus, "wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--latency"]
-    text = subprocess.run([*command, f"http://{address}{target}"], capture_output=True, text=True, check=True).stdout
+    """Asks for one target on so many connections, each as fast as it is answered or after pauses of at most so many ms;
+    not `fine` answers are 4xx."""
+    command = ["taskset", "-c", cpus, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency"]
+    command += ["-s", str(PAUSES)] if pause_ms else []
+    environment = {**os.environ, "PAUSE_MS": str(pause_ms)}
+    done = subprocess.run([*command, f"http://{address}{target}"], capture_output=True, text=True, check=True, env=environment)
+    text = done.stdout
     requests = int(re.search(r"(\d+) requests in", text)[1])
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     failures = sum(int(number) for number in broken.groups()) if broken else 0
     refusals = int(refused[1]) if refused else 0
     failures += refusals if fine else requests - refusals
-    times = [float(number) * UNITS[unit] for number, unit in re.findall(r"(?:50|99)% +([\d.]+)([a-z]+)", text)]
-    return Load(requests, float(re.search(r"Requests/sec: +([\d.]+)", text)[1]), times[0], times[1], failures)
+    times = re.findall(r"(?:Latency|50%|99%) +([\d.]+)([a-z]+)", text)
+    mean, p50, p99 = (float(number) * UNITS[unit] for number, unit in times)
+    return Load(requests, float(re.search(r"Requests/sec: +([\d.]+)", text)[1]), mean, p50, p99, failures)
 
 
 def ask(address: str, target: str) -> bytes:

@@ -1,5 +1,6 @@
 """Processor time a request, latency, and one core beside two: the edge, nginx, and a floor that parses nothing."""
 
+import concurrent.futures
 import contextlib
 import json
 import pathlib
@@ -23,9 +24,10 @@ P99_BESIDE_NGINX = Limit("≤", 1.0)
 TWO_CORES_BESIDE_ONE = Limit("≥", 1.8)
 # At the other sizes, only what could grow with the collection.
 FEW = ["document", "redirect", "version's redirect", "list page of 50", "list page in the middle"]
-APART, SHARED, BOTH = "one core, client on the other", "one core, client on it too", "both cores, client on them too"
-# So many connections for each core that its work never ends.
-MANY = 256
+ONE, TWO = "one core", "both cores"
+TWINS, UNCROSSED = "two edges, a core each", "one core, all clients on it"
+# Each client's connections: so many that the server's work never ends.
+EACH = 128
 Figures = dict[tuple[str, str], list[float]]
 
 
@@ -120,11 +122,15 @@ def edge(rounds: int) -> Section:
 def latency(rounds: int) -> Section:
     """Half of all answers, and 99 of 100, with few and with many connections."""
     section = Section(
-        "The edge: latency under full load",
-        "1,000 releases. The server has one core, the client (wrk) the other; each connection asks again as soon as it is",
-        "answered, so this is how long requests wait in line when there are more than the server can take.",
+        "The edge: latency",
+        "1,000 releases. The server has one core, the client (wrk) the other. Under full load each connection asks again as soon as it",
+        "is answered: how long requests wait in line when there are more than the server can take. The line is mean × rate: so many",
+        "of the connections waited at the server, the others in the client, where nobody counts the time. With pauses each",
+        "connection waits at random before it asks again.",
     )
-    seen: dict[tuple[int, str, str], list[Load]] = {}
+    full = [(connections, 0) for connections in (64, 1000)]
+    paced = [(64, 4), (1000, 100)]
+    seen: dict[tuple[int, int, str, str], list[Load]] = {}
     with folder() as where, contextlib.ExitStack() as stack:
         collection(where, 1000)
         servers: dict[str, Server] = {}
@@ -133,55 +139,73 @@ def latency(rounds: int) -> Section:
         servers["nginx"] = stack.enter_context(nginx_beside(servers["cargo build"], where, DOCUMENT, REDIRECT))
         for number in range(rounds):
             told(f"latency, round {number + 1} of {rounds}")
-            for connections in [64, 1000]:
+            for connections, pause in full + paced:
                 for name, target in [("document", DOCUMENT), ("redirect", REDIRECT)]:
                     for server, running in servers.items():
-                        got = load(running.address, target, connections, 2)
-                        seen.setdefault((connections, name, server), []).append(got)
+                        got = load(running.address, target, connections, 2, pause_ms=pause)
+                        seen.setdefault((connections, pause, name, server), []).append(got)
     table = []
-    for (connections, name, server), loads in seen.items():
-        p99 = ratio([load.p99_ms for load in loads], [load.p99_ms for load in seen[(connections, name, "nginx")]])
-        cells = [f"{connections:,}", name, server if server == "nginx" else f"edge, {server}"]
+    for (connections, pause, name, server), loads in seen.items():
+        p99 = ratio([load.p99_ms for load in loads], [load.p99_ms for load in seen[(connections, pause, name, "nginx")]])
+        kind = f"{connections:,}, pauses of up to {pause} ms" if pause else f"{connections:,}, full load"
+        cells = [kind, name, server if server == "nginx" else f"edge, {server}"]
         cells += [f"{middle([load.p50_ms for load in loads]):.2f}", f"{middle([load.p99_ms for load in loads]):.2f}", f"{p99:.2f}"]
-        cells += [f"{middle([load.rate for load in loads]):,.0f}", sum(load.failures for load in loads)]
+        cells += [f"{middle([load.rate for load in loads]):,.0f}"]
+        cells += [f"{middle([load.mean_ms * load.rate / 1000 for load in loads]):,.0f}", sum(load.failures for load in loads)]
         promise = [] if server == "nginx" else [("", p99, P99_BESIDE_NGINX)]
-        table.append(cells + section.judge(f"p99 of the {name} on {connections:,} connections, {server}", *promise))
-    columns = ["connections", "answer", "server", "p50 ms", "p99 ms", "p99 × nginx", "requests/s", "failures in all", "limit", "holds"]
-    section.table(columns, table)
+        table.append(cells + section.judge(f"p99 of the {name} on {kind}, {server}", *promise))
+    columns = ["connections", "answer", "server", "p50 ms", "p99 ms", "p99 × nginx", "requests/s", "line", "failures in all"]
+    section.table([*columns, "limit", "holds"], table)
     return section
 
 
 def cores(rounds: int) -> Section:
-    """What a second core adds."""
+    """What a second core adds, for the same clients."""
     section = Section(
         "The edge: one core and two",
         "1,000 releases, the document. Capacity is cores ÷ processor seconds a request: what the edge could answer if its cores did",
-        "nothing else. With two cores there is none for the client (wrk) alone, so one core and two are compared with edge and client",
-        "on the same cores. With the client on the other core each exchange wakes up a core, which costs both more than",
-        "the answer does; what two cores gain over that is shown, and proves nothing. Rates are what was seen.",
+        f"nothing else. The clients are the same in each row that is compared: two wrk on each core, {EACH} connections each. So as many",
+        "exchanges cross from core to core with one core as with two; crossing costs more than the answer does, as the last row",
+        "shows. Two edges of one core each, which share nothing, say what sharing costs.",
     )
-    layouts = {APART: ("0", CLIENT, 1), SHARED: ("0", "0", 1), BOTH: ("0,1", "0,1", 2)}
-    seen: dict[str, list[tuple[float, Load]]] = {name: [] for name in layouts}
+    seen: dict[str, list[tuple[float, float]]] = {}
     with folder() as where, contextlib.ExitStack() as stack:
         collection(where, 1000)
-        edges = {name: stack.enter_context(Edge(where, cpus=mine)) for name, (mine, _, _) in layouts.items()}
+        both = stack.enter_context(Edge(where, cpus="0,1"))
+        first, second = (stack.enter_context(Edge(where, cpus=core)) for core in "01")
+        layouts = {
+            ONE: [(first, core) for core in "0011"],
+            TWO: [(both, core) for core in "0011"],
+            TWINS: [(edge, core) for edge in (first, second) for core in "01"],
+            UNCROSSED: [(first, core) for core in "0000"],
+        }
         for number in range(rounds):
             told(f"cores, round {number + 1} of {rounds}")
-            for name, (_, cpus, count) in layouts.items():
-                options = {"cpus": cpus, "threads": count, "connections": count * MANY}
-                seen[name].append(cost(edges[name], DOCUMENT, seconds=2, **options))
-    capacity = {name: [layouts[name][2] * 1e6 / micros for micros, _ in runs] for name, runs in seen.items()}
-    rates = {name: [load.rate for _, load in runs] for name, runs in seen.items()}
+            for name, clients in layouts.items():
+                seen.setdefault(name, []).append(together(clients))
+    counts = {ONE: 1, UNCROSSED: 1, TWO: 2, TWINS: 2}
+    capacity = {name: [counts[name] * 1e6 / micros for micros, _ in runs] for name, runs in seen.items()}
     table = []
     for name, runs in seen.items():
-        cells = [name, f"{middle([micros for micros, _ in runs]):.2f}", f"{middle(capacity[name]):,.0f}"]
-        cells += [f"{ratio(capacity[name], capacity[other]):.2f}" for other in (SHARED, APART)]
-        cells += [f"{middle(rates[name]):,.0f}", f"{ratio(rates[name], rates[SHARED]):.2f}"]
-        gain = ratio(capacity[name], capacity[SHARED])
-        table.append(cells + section.judge("two cores beside one", *([("", gain, TWO_CORES_BESIDE_ONE)] if name == BOTH else [])))
-    columns = ["edge on", "µs a request", "capacity, requests/s", "× one, client on it too", "× one, client on the other"]
-    section.table([*columns, "rate seen, requests/s", "rate × one, client on it too", "limit", "holds"], table)
+        gain = ratio(capacity[name], capacity[ONE])
+        cells = [name, f"{middle([micros for micros, _ in runs]):.2f}", f"{middle(capacity[name]):,.0f}", f"{gain:.2f}"]
+        cells += [f"{middle([rate for _, rate in runs]):,.0f}"]
+        table.append(cells + section.judge("two cores beside one", *([("", gain, TWO_CORES_BESIDE_ONE)] if name == TWO else [])))
+    section.table(["edge", "µs a request", "capacity, requests/s", "× one core", "rate seen, requests/s", "limit", "holds"], table)
     return section
+
+
+def together(clients: list[tuple[Server, str]]) -> tuple[float, float]:
+    """Processor microseconds of the servers for each request, and requests a second, with clients at the same time."""
+    servers = {server.address: server for server, _ in clients}.values()
+    before = sum(server.cpu_seconds() for server in servers)
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        asked = [pool.submit(load, server.address, DOCUMENT, EACH, 2, cpus=core) for server, core in clients]
+        loads = [one.result() for one in asked]
+    spent = sum(server.cpu_seconds() for server in servers) - before
+    if failures := sum(load.failures for load in loads):
+        sys.exit(f"{DOCUMENT}: {failures} requests failed")
+    return spent / sum(load.requests for load in loads) * 1e6, sum(load.rate for load in loads)
 
 
 def memory(rounds: int) -> Section:
