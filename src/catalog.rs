@@ -147,6 +147,19 @@ impl Catalog {
         self.v1.as_ref()
     }
 
+    /// The releases that the Active API knows, ascending by version: those that say so, and of those that say nothing the
+    /// ones in stable, up to its pin. Only what is offered and has an identifier.
+    pub fn active(&self) -> impl Iterator<Item = (&Release, Guid)> {
+        let stable = self.channels.iter().position(|channel| channel.name.as_str() == Channel::STABLE);
+        let pin = stable.and_then(|stable| self.channels.get(stable)?.pin.as_ref()).map(|(pin, _)| pin);
+        let usual = move |release: &Release| {
+            stable.is_some_and(|stable| release.channels.contains(&stable)) && pin.is_none_or(|pin| release.version <= *pin)
+        };
+        let active =
+            move |release: &&Release| release.state == State::Published && release.active.unwrap_or_else(|| usual(release));
+        self.releases.iter().filter(active).filter_map(|release| Some((release, release.guid?)))
+    }
+
     /// How the pages look.
     pub fn page(&self) -> &Page {
         &self.page
@@ -201,7 +214,7 @@ const RULES: &[Rule] = &[
     equal_hashes_have_equal_sizes,
     pins_name_an_offered_release_of_the_channel,
     active_is_not_above_the_pin,
-    presigned_addresses_are_not_made_yet,
+    active_releases_have_a_guid,
 ];
 
 /// Two versions may not differ by letter case alone: some stores and hosts would mix them up.
@@ -345,11 +358,14 @@ fn active_is_not_above_the_pin(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Plain addresses of a private store would all be refused there; nobody should learn that from the fleet.
-fn presigned_addresses_are_not_made_yet(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
-    let Some(catalog) = draft.catalog.filter(|catalog| catalog.storage.presign.is_some()) else { return };
-    let message = "storage.presign is read and checked, but redirects are not signed yet: they lead to the plain addresses";
-    problems.push(Problem::of_file(&catalog.file.path, message).warning());
+/// The Active API names releases by their guids; one without a guid it cannot show.
+fn active_releases_have_a_guid(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
+    for manifest in &draft.sources.manifests {
+        if let Some(active) = manifest.active.as_ref().filter(|active| active.value && manifest.guid.is_none()) {
+            let message = "active: the Active API shows no release without a `guid`; `agent-releases add` writes one";
+            problems.push(Problem::at(&manifest.file, &active.span, message).warning());
+        }
+    }
 }
 
 impl File<'_> {

@@ -21,6 +21,12 @@ pub enum Policy {
     ArtifactFrozen,
     /// An artifact under any other key.
     ArtifactMoving,
+    /// The document of the Active API: what it signs is good for its reader alone.
+    ActiveDocument,
+    /// An artifact that the Active API sends.
+    ActiveArtifact,
+    /// A redirect of the Active API to storage.
+    ActiveRedirect,
     /// Any 4xx or 5xx.
     Error,
     /// Anything else without a body, such as the answer to OPTIONS.
@@ -56,13 +62,16 @@ pub const PREFLIGHT: [Header; 3] = [
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Policy; 8] = [
+    pub const ALL: [Policy; 11] = [
         Policy::Moving,
         Policy::Immutable,
         Policy::View,
         Policy::Redirect,
         Policy::ArtifactFrozen,
         Policy::ArtifactMoving,
+        Policy::ActiveDocument,
+        Policy::ActiveArtifact,
+        Policy::ActiveRedirect,
         Policy::Error,
         Policy::Plain,
     ];
@@ -72,12 +81,13 @@ impl Policy {
         let mut headers = vec![NO_SNIFFING];
         let required = access == Access::Required;
         match self {
-            Policy::Moving | Policy::Immutable | Policy::View | Policy::Error => headers.push(JSON),
-            Policy::Redirect => headers.push(("Referrer-Policy", "no-referrer")),
-            Policy::ArtifactFrozen | Policy::ArtifactMoving | Policy::Plain => {}
+            Policy::Moving | Policy::Immutable | Policy::View | Policy::ActiveDocument | Policy::Error => headers.push(JSON),
+            Policy::Redirect | Policy::ActiveRedirect => headers.push(("Referrer-Policy", "no-referrer")),
+            Policy::ArtifactFrozen | Policy::ArtifactMoving | Policy::ActiveArtifact | Policy::Plain => {}
         }
         let cache = match self {
-            Policy::Redirect => Some("private, no-store"),
+            Policy::Redirect | Policy::ActiveDocument => Some("private, no-store"),
+            Policy::ActiveArtifact | Policy::ActiveRedirect => Some("private, no-store, no-transform"),
             Policy::Error => Some("no-store"),
             Policy::Plain => None,
             _ if required => Some("private, no-cache"),

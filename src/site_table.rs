@@ -1,4 +1,4 @@
-//! The form of `private/site.json`, written by the compiler and read by the edge.
+//! The forms of `private/site.json` and `private/active.json`, written by the compiler and read by the edge.
 
 use crate::policy::Access;
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,72 @@ pub struct SiteTable<'a> {
     pub v2_access: Access,
     /// As declared, `latest` last.
     pub channels: Vec<ChannelEntry<'a>>,
+    /// V1, when it is switched on.
+    pub v1: Option<LegacyEntry<'a>>,
     /// Every release that is not a draft, ascending by version.
     pub releases: Vec<ReleaseEntry<'a>>,
+}
+
+/// What is said of V1, and what it answers besides its documents.
+#[derive(Serialize, Deserialize)]
+pub struct LegacyEntry<'a> {
+    /// Who may ask V1.
+    pub access: Access,
+    /// It is retired.
+    pub gone: bool,
+    /// `Deprecation` (RFC 9745).
+    #[serde(borrow)]
+    pub deprecation: Cow<'a, str>,
+    /// `Sunset` (RFC 8594).
+    pub sunset: Option<Cow<'a, str>>,
+    /// Where the change is explained.
+    pub docs: Option<Cow<'a, str>>,
+    /// Each channel's head with one system's installers alone; `None` for an empty channel.
+    pub latest: Vec<Option<FilteredLatest<'a>>>,
+}
+
+/// A channel's head in V1, with the installers of one system alone.
+#[derive(Serialize, Deserialize)]
+pub struct FilteredLatest<'a> {
+    /// `platform=windows`
+    #[serde(borrow)]
+    pub windows: Cow<'a, str>,
+    /// `platform=macos`
+    pub macos: Cow<'a, str>,
+}
+
+/// The active releases.
+#[derive(Serialize, Deserialize)]
+pub struct ActiveTable<'a> {
+    /// The one that is shown; `None` when none is active.
+    #[serde(borrow)]
+    pub chosen: Option<Chosen<'a>>,
+    /// All of them, ascending by version.
+    pub releases: Vec<ActiveEntry<'a>>,
+}
+
+/// The release that the Active API shows, in its three forms.
+#[derive(Serialize, Deserialize)]
+pub struct Chosen<'a> {
+    /// Its version.
+    #[serde(borrow)]
+    pub version: Cow<'a, str>,
+    /// The document; between two pieces `<expires>&signature=<hex>` of the next artifact is put.
+    pub signed: Vec<Cow<'a, str>>,
+    /// The document without signed addresses.
+    pub plain: Cow<'a, str>,
+    /// The document without any address, because there is nothing to download from.
+    pub dev: Cow<'a, str>,
+}
+
+/// An active release.
+#[derive(Serialize, Deserialize)]
+pub struct ActiveEntry<'a> {
+    /// Its identifier.
+    #[serde(borrow)]
+    pub guid: Cow<'a, str>,
+    /// Its version.
+    pub version: Cow<'a, str>,
 }
 
 /// Whether a release is offered.

@@ -300,7 +300,7 @@ fn a_head_never_goes_down_without_a_reason() {
 #[test]
 fn plan_counts_and_names_every_answer_that_changes() {
     let folder = published();
-    assert_eq!(run(&folder, "plan"), "exit 0\n0 of 44 answers change\n");
+    assert_eq!(run(&folder, "plan"), "exit 0\n0 of 47 answers change\n");
     compiler_ok(folder.path(), &["yank", "1.1.0", "--reason", "broken"]);
     let output = run(&folder, "plan");
     assert!(output.starts_with("exit 6\n"), "{output}");
@@ -308,7 +308,7 @@ fn plan_counts_and_names_every_answer_that_changes() {
     assert!(output.contains("\n  latest/download?channel=stable&platform=windows 1.1.0 → 1.0.0\n"), "{output}");
     let json = run(&folder, "plan --format json");
     let json: serde_json::Value = serde_json::from_str(json.trim_start_matches("exit 6\n")).expect("JSON");
-    assert_eq!(json["questions"], 44);
+    assert_eq!(json["questions"], 47);
     assert!(run(&folder, "plan --format markdown").contains("| `/v2/agent-releases/latest?channel=stable` | 1.1.0 → 1.0.0 |"));
     assert!(run(&folder, "plan --against nowhere").starts_with("exit 1\nnowhere/snapshot.json: no snapshot there"));
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use agent_releases::answer::{Request, Site, answer, questions};
+use agent_releases::answer::{Request, Secrets, Site, answer, questions};
 use agent_releases::words::{Version, Word};
 use common::{compiler, compiler_ok, copy_files, data};
 use http::header::LOCATION;
@@ -130,22 +130,34 @@ fn target() -> impl Strategy<Value = String> {
         Just("channel=canary&platform=windows")
     ];
     let tail = proptest::collection::vec(pair, 0..4).prop_map(|pairs| pairs.join("&"));
-    let near = (version.clone(), wanted, tail.clone())
+    let near = (version.clone(), wanted.clone(), tail.clone())
         .prop_map(|(version, wanted, tail)| format!("/v2/agent-releases/{version}/download?{wanted}&{tail}"));
+    let legacy = (version.clone(), wanted, tail.clone())
+        .prop_map(|(version, wanted, tail)| format!("/internal/v1/agent/downloads/{version}?{wanted}&{tail}"));
+    let guid = prop_oneof![
+        Just("rel_01hgw2bbg00000000000000001"),
+        Just("REL_01HGW2BBG00000000000000001"),
+        Just("rel_01HGW2BBG00000000000000001"),
+        Just("rel_01hnkhtx00e4hr28t5cy4tqkff"),
+        Just("//evil.example")
+    ];
+    let platform = prop_oneof![Just("windows-amd64"), Just("darwin-arm64"), Just("linux-arm64"), Just("/evil"), Just("..")];
+    let active = (guid, platform, tail.clone())
+        .prop_map(|(guid, platform, tail)| format!("/api/agent/v1/releases/{guid}/download/{platform}?{tail}"));
     let far = (version, proptest::collection::vec(piece, 0..4), tail)
         .prop_map(|(version, pieces, tail)| format!("/v2/agent-releases/{version}{}?{tail}", pieces.concat()));
-    prop_oneof![near, far]
+    prop_oneof![near, legacy, active, far]
 }
 
 #[test]
 fn a_location_is_always_a_compiled_one() {
-    let folder = built("http");
+    let folder = built("v1");
     let site = Site::open(&folder.path().join("dist"), false).expect("a site");
     let locations = compiled_locations(&folder.path().join("dist"));
     let headers = HeaderMap::new();
     let asked = std::cell::Cell::new((0u32, 0u32));
     let check = |target: &str| {
-        let answer = answer(&site, &Request::new(&Method::GET, target, &headers));
+        let answer = answer(&site, &Request::new(&Method::GET, target, &headers).knowing(Secrets::trusting(), || 0));
         let location = answer.headers.get(LOCATION).map(|location| location.to_str().expect("ASCII"));
         let (count, redirects) = asked.get();
         asked.set((count + 1, redirects + u32::from(location.is_some())));
@@ -169,19 +181,34 @@ fn a_location_is_always_a_compiled_one() {
 
 #[test]
 fn a_versions_redirect_never_leads_to_another_version() {
-    for collection in ["http", "kitchen-sink", "no-storage", "plain"] {
+    for collection in ["http", "kitchen-sink", "no-storage", "plain", "v1", "active"] {
         let folder = built(collection);
-        let site = Site::open(&folder.path().join("dist"), true).expect("a site");
+        // With artifacts of its own, the edge sends those of the Active API.
+        let site = Site::open(&folder.path().join("dist"), collection == "no-storage").expect("a site");
         let locations = compiled_locations(&folder.path().join("dist"));
         let headers = HeaderMap::new();
-        for question in
-            questions(&site).into_iter().filter(|question| question.contains("/download") && !question.contains("/latest/"))
-        {
-            let answer = answer(&site, &Request::new(&Method::GET, &question, &headers));
-            let Some(location) = answer.headers.get(LOCATION) else { continue };
-            let version = question.split('/').nth(3).expect("a version");
-            assert!(locations[location.to_str().expect("ASCII")].contains(version), "{question} leads to {location:?}");
+        let text = std::fs::read(folder.path().join("dist/private/active.json")).expect("the table");
+        let active: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let of_guid = |guid: &str| {
+            let entry = active["releases"].as_array().expect("releases").iter().find(|entry| entry["guid"] == guid);
+            entry.expect("an active release")["version"].as_str().expect("a version").to_owned()
+        };
+        let mut redirects = 0;
+        for question in questions(&site) {
+            let path = question.split('?').next().unwrap_or_default();
+            let segments: Vec<&str> = path.split('/').skip(1).collect();
+            let version = match segments[..] {
+                ["v2", _, version, "download", ..] | ["internal", _, _, "downloads", version] => version.to_owned(),
+                ["api", _, _, _, guid, ..] if guid != "active" => of_guid(guid),
+                _ => continue,
+            };
+            let request = Request::new(&Method::GET, &question, &headers).knowing(Secrets::trusting(), || 0);
+            let answer = answer(&site, &request);
+            let Some(location) = answer.headers.get(LOCATION).filter(|_| version != "latest") else { continue };
+            assert!(locations[location.to_str().expect("ASCII")].contains(&version), "{question} leads to {location:?}");
+            redirects += 1;
         }
+        assert!(redirects > 0, "{collection}: no redirects");
     }
 }
 

@@ -143,12 +143,20 @@ PAUSES = pathlib.Path(__file__).with_name("pauses.lua")
 
 
 def load(
-    address: str, target: str, connections: int, seconds: int, cpus: str = CLIENT, fine: bool = True, pause_ms: int = 0
+    address: str,
+    target: str,
+    connections: int,
+    seconds: int,
+    cpus: str = CLIENT,
+    fine: bool = True,
+    pause_ms: int = 0,
+    headers: tuple[str, ...] = (),
 ) -> Load:
     """Asks for one target on so many connections, each as fast as it is answered or after pauses of at most so many ms;
     not `fine` answers are 4xx."""
     command = ["taskset", "-c", cpus, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency"]
     command += ["-s", str(PAUSES)] if pause_ms else []
+    command += [word for header in headers for word in ("-H", header)]
     environment = {**os.environ, "PAUSE_MS": str(pause_ms)}
     done = subprocess.run([*command, f"http://{address}{target}"], capture_output=True, text=True, check=True, env=environment)
     text = done.stdout
@@ -163,11 +171,12 @@ def load(
     return Load(requests, float(re.search(r"Requests/sec: +([\d.]+)", text)[1]), mean, p50, p99, failures)
 
 
-def ask(address: str, target: str) -> bytes:
+def ask(address: str, target: str, *headers: str) -> bytes:
     """The whole answer to one GET, on a connection that is kept."""
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), timeout=10) as stream:
-        stream.sendall(f"GET {target} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+        lines = [f"GET {target} HTTP/1.1", f"Host: {address}", *headers, "", ""]
+        stream.sendall("\r\n".join(lines).encode())
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += stream.recv(65536)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+from access import access
 from common import ROOT, Section, run
 from compiler import compiler
 from edge import cores, edge, latency, memory
@@ -21,6 +22,7 @@ THEMES = {
     "compiler": compiler,
     "hashing": hashing,
     "edge": edge,
+    "access": access,
     "latency": latency,
     "cores": cores,
     "memory": memory,

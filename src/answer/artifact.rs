@@ -1,14 +1,115 @@
 //! Artifacts from the edge's own store: ranges, conditions, and what is sent with the bytes (RFC 9110 §13 and §14).
 
+use super::document::etag;
 use super::error::Refusal;
+use super::headers::{CHECKSUM, insert};
 use super::negotiate;
 use super::request::Request;
-use super::site::Stored;
+use super::site::Target;
 use super::{Answer, Body, Site, Why, refuse};
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE, RANGE};
-use http::{HeaderMap, StatusCode};
+use crate::policy::{Access, Policy};
+use crate::words::{Sha256, Word};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE, LOCATION, RANGE,
+};
+use http::{HeaderMap, Method, StatusCode};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// An artifact in the edge's own store.
+#[derive(Debug)]
+pub struct Stored {
+    /// Where it lies below the store's folder.
+    pub key: Box<str>,
+    size_bytes: Option<u64>,
+    headers: HeaderMap,
+    /// Set when every release that offers it is recalled: a version and its reason.
+    recalled: Option<Recall>,
+    absent: Absent,
+}
+
+/// A version, and why it is recalled.
+pub(super) type Recall = (Box<str>, Box<str>);
+
+/// What is answered when the file is not there.
+#[derive(Debug)]
+pub(super) enum Absent {
+    /// There is no such address.
+    NoSuchAddress,
+    /// The Active API says that it is missing.
+    Missing,
+    /// The Active API sends to the storage.
+    Elsewhere(Target),
+}
+
+impl Stored {
+    /// What a target leads to, below this key, under the headers of its policy.
+    pub(super) fn new(
+        target: &Target,
+        key: &str,
+        mut headers: HeaderMap,
+        recalled: Option<Recall>,
+        absent: Absent,
+    ) -> Option<Self> {
+        headers.insert(CONTENT_TYPE, HeaderValue::try_from(&*target.content_type).ok()?);
+        headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(checksum) = &target.checksum {
+            let sha256 = checksum.to_str().ok()?;
+            insert(&mut headers, "Repr-Digest", &format!("sha-256=:{}:", STANDARD.encode(Sha256::parse(sha256).ok()?.bytes())));
+            insert(&mut headers, "ETag", &etag(sha256));
+            headers.insert(CHECKSUM, checksum.clone());
+        }
+        Some(Self { key: key.into(), size_bytes: target.size_bytes, headers, recalled, absent })
+    }
+
+    /// Whether a release that is not recalled offers it.
+    pub(super) fn is_offered(&self) -> bool {
+        self.recalled.is_none()
+    }
+}
+
+/// Sends to where a target's bytes lie, under the headers of the family; where the storage wants it, with a signature.
+pub(super) fn redirect(
+    site: &Site,
+    request: &Request<'_>,
+    target: &Target,
+    mut headers: HeaderMap,
+    why: Why,
+) -> Result<Answer, Refusal> {
+    headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
+    match &target.checksum {
+        Some(checksum) => _ = headers.insert(CHECKSUM, checksum.clone()),
+        None => _ = headers.remove(CHECKSUM),
+    }
+    let mut status = StatusCode::FOUND;
+    match site.presign() {
+        None => _ = headers.insert(LOCATION, target.location.clone()),
+        Some(_) if request.secrets.trusting => _ = headers.insert(LOCATION, target.location.clone()),
+        // What is signed is good for GET alone.
+        Some(_) if request.method == Method::HEAD => {
+            headers.remove(LOCATION);
+            insert(&mut headers, "Content-Type", &target.content_type);
+            if let Some(size) = target.size_bytes {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+            }
+            status = StatusCode::OK;
+        }
+        Some(presign) => {
+            let credentials = request.secrets.storage.as_ref().ok_or_else(Refusal::unavailable)?;
+            let location = presign.sign(target, credentials, (request.now)()).ok_or_else(Refusal::internal)?;
+            headers.insert(LOCATION, location);
+        }
+    }
+    Ok(Answer { status, headers, body: Body::Empty, why })
+}
+
+/// Sends to where an active release's bytes lie.
+pub(super) fn elsewhere(site: &Site, request: &Request<'_>, target: &Target, why: Why) -> Result<Answer, Refusal> {
+    redirect(site, request, target, site.templates().of(Policy::ActiveRedirect, Access::Required), why)
+}
 
 /// The artifact, if anything still offers it; the edge looks at the file and then asks [`artifact`].
 pub(super) fn open(site: &Site, stored: &Arc<Stored>) -> Result<Answer, Refusal> {
@@ -30,7 +131,7 @@ pub(super) fn open(site: &Site, stored: &Arc<Stored>) -> Result<Answer, Refusal>
 /// to send. A file that is not as long as recorded is as good as missing.
 pub fn artifact(site: &Site, request: &Request<'_>, stored: &Stored, size: Option<u64>) -> (Answer, Range<u64>) {
     let Some(size) = size.filter(|size| stored.size_bytes.is_none_or(|recorded| recorded == *size)) else {
-        return (refuse(site, request.path, &Refusal::no_such_address(request.path)), 0..0);
+        return (absent(site, request, &stored.absent), 0..0);
     };
     let answer = |status, headers, why| Answer { status, headers, body: Body::Empty, why: Why::rule(why) };
     let mut headers = stored.headers.clone();
@@ -60,8 +161,23 @@ pub fn artifact(site: &Site, request: &Request<'_>, stored: &Stored, size: Optio
     }
 }
 
+fn absent(site: &Site, request: &Request<'_>, absent: &Absent) -> Answer {
+    let refusal = match absent {
+        Absent::NoSuchAddress => Refusal::no_such_address(request.path),
+        Absent::Missing => Refusal::file_is_missing(),
+        Absent::Elsewhere(target) => {
+            let why = Why::rule("an active release's artifact, sent to where its bytes lie: the edge's own store lacks it");
+            match elsewhere(site, request, target, why) {
+                Ok(answer) => return answer,
+                Err(refusal) => refusal,
+            }
+        }
+    };
+    refuse(site, &request.target(), &refusal)
+}
+
 fn unsatisfiable(site: &Site, path: &str) -> HeaderMap {
-    let mut headers = site.templates().of(crate::policy::Policy::Error, site.family_access(path));
+    let mut headers = site.templates().of(Policy::Error, site.family_access(path));
     headers.remove(CONTENT_TYPE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers

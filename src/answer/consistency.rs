@@ -1,5 +1,6 @@
 //! Whether the files of a snapshot say the same: hashes prove that each is as it was written, not that they fit.
 
+use super::Api;
 use super::site::Site;
 use crate::redirects::{ReadMap, Row};
 use crate::words::{Channel, Platform};
@@ -96,7 +97,7 @@ pub(super) fn documents_offer_what_the_map_leads_to(site: &Site, map: &ReadMap<'
     }
     for release in site.releases() {
         let version = release.version.as_str();
-        let document = release.view(release.default_channel).map(|view| view.body.clone()).unwrap_or_default();
+        let document = release.view(Api::V2, release.default_channel).map(|view| view.body.clone()).unwrap_or_default();
         let shown: Shown<'_> =
             serde_json::from_slice(&document).map_err(|error| format!("the document of `{version}`: {error}"))?;
         if shown.version != version {
@@ -116,7 +117,7 @@ pub(super) fn documents_offer_what_the_map_leads_to(site: &Site, map: &ReadMap<'
 pub(super) fn static_documents_are_the_answers(site: &Site) -> Result<(), String> {
     let base = "/v2/agent-releases";
     for (index, channel) in site.channels().iter().enumerate() {
-        let head = channel.head.and_then(|head| site.releases().get(head)?.view(index)).map(|view| &view.body);
+        let head = channel.head.and_then(|head| site.releases().get(head)?.view(Api::V2, index)).map(|view| &view.body);
         let mut addresses = vec![format!("{base}/latest/{}.json", channel.name)];
         if &*channel.name == Channel::STABLE {
             addresses.push(format!("{base}/latest.json"));

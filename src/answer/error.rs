@@ -1,7 +1,7 @@
 //! Everything that is refused, and the words of each refusal.
 
 use super::request::Field;
-use super::{ALLOWED, Answer, Body, Site, Why};
+use super::{ALLOWED, Answer, Body, Family, Site, Why};
 use crate::policy::Policy;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -157,14 +157,66 @@ impl Refusal {
         ])
     }
 
+    pub(super) fn retired(successor: &str) -> Self {
+        Self::new(StatusCode::GONE, "gone", "This API has been retired", "the catalog says that V1 is gone")
+            .with(&[("successor", Some(successor))])
+    }
+
     pub(super) fn recalled(version: &str, reason: &str) -> Self {
         Self::new(StatusCode::GONE, "gone", "Agent release recalled", "the release's bytes are withdrawn")
             .with(&[("version", Some(version)), ("reason", Some(reason))])
     }
 }
 
-/// The answer that a refusal is, with the headers of the family that the path belongs to.
-pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
+/// The refusals of the Active API, whose documents have no code.
+impl Refusal {
+    fn active(status: StatusCode, message: &str, why: &'static str) -> Self {
+        Self::new(status, "", message, why)
+    }
+
+    pub(super) fn no_active_release() -> Self {
+        Self::active(StatusCode::NOT_FOUND, "No active release manifest found", "no release is active")
+    }
+
+    pub(super) fn not_configured(message: &str) -> Self {
+        Self::active(StatusCode::INTERNAL_SERVER_ERROR, message, "what is unset refuses")
+    }
+
+    pub(super) fn bad_link(message: &str) -> Self {
+        Self::active(StatusCode::UNAUTHORIZED, message, "a signed link is not good, and nothing else makes it good")
+    }
+
+    pub(super) fn no_such_guid() -> Self {
+        Self::active(StatusCode::NOT_FOUND, "Release not found", "no active release has this guid")
+    }
+
+    /// `platform` is shown as it was sent.
+    pub(super) fn no_such_platform(platform: &str) -> Self {
+        let message = format!("This release has no artifact for platform '{platform}'");
+        Self::active(StatusCode::NOT_FOUND, &message, "the active release has no such artifact")
+    }
+
+    pub(super) fn file_is_missing() -> Self {
+        let message = "The file of this artifact is missing on the server";
+        Self::active(StatusCode::NOT_FOUND, message, "the edge's own store lacks the file, and there is no other")
+    }
+
+    /// The words of the Active API; the gate's refusals are the same everywhere.
+    fn active_detail(&self) -> Option<&str> {
+        match self.code {
+            "" => Some(&self.message),
+            "not_found" => Some("Not Found"),
+            "method_not_allowed" => Some("Method Not Allowed"),
+            "internal_error" => Some("Internal server error"),
+            "unauthorized" | "unavailable" => Some(&self.message),
+            _ => None,
+        }
+    }
+}
+
+/// The answer that a refusal is, with the headers and in the form of the family that the target belongs to.
+pub fn refuse(site: &Site, target: &str, refusal: &Refusal) -> Answer {
+    let (path, _) = super::request::cut(target, b'?');
     let mut headers = site.templates().of(Policy::Error, site.family_access(path));
     match refusal.status {
         StatusCode::METHOD_NOT_ALLOWED => _ = headers.insert(ALLOW, ALLOWED),
@@ -174,12 +226,18 @@ pub fn refuse(site: &Site, path: &str, refusal: &Refusal) -> Answer {
         StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(RETRY_AFTER, HeaderValue::from_static("30")),
         _ => {}
     }
-    let body = format!(
-        "{{\"error\":{{\"code\":\"{}\",\"message\":{},\"details\":{}}}}}\n",
-        refusal.code,
-        json(&refusal.message),
-        refusal.details
-    );
+    if let Some(legacy) = site.legacy_of(path) {
+        legacy.mark(&mut headers, target);
+    }
+    let body = match refusal.active_detail().filter(|_| Family::of(path) == Family::Active) {
+        Some(detail) => format!("{{\"detail\":{}}}\n", json(detail)),
+        None => format!(
+            "{{\"error\":{{\"code\":\"{}\",\"message\":{},\"details\":{}}}}}\n",
+            refusal.code,
+            json(&refusal.message),
+            refusal.details
+        ),
+    };
     Answer {
         status: refusal.status,
         headers,

@@ -2,7 +2,7 @@
 //!
 //! A copy has a place ready for each header that an answer adds, because a header map that has to grow is made twice.
 
-use super::site::Target;
+use super::Api;
 use crate::policy::{Access, Policy};
 use http::header::{CONTENT_DISPOSITION, ETAG, HeaderValue, LOCATION};
 use http::{HeaderMap, HeaderName};
@@ -25,21 +25,24 @@ const OPEN: HeaderValue = HeaderValue::from_static("");
 pub(super) struct Templates {
     snapshot: HeaderValue,
     v2: Access,
-    view: HeaderMap,
-    redirect: HeaderMap,
+    /// By interface: V2, V1.
+    view: [HeaderMap; 2],
+    redirect: [HeaderMap; 2],
     all: Vec<(Policy, Access, HeaderMap)>,
 }
 
 impl Templates {
-    /// The templates of a snapshot: the first digits of its id, and who may ask V2.
-    pub(super) fn new(snapshot: HeaderValue, v2: Access) -> Self {
+    /// The templates of a snapshot: the first digits of its id, and who may ask V2 and V1.
+    pub(super) fn new(snapshot: HeaderValue, v2: Access, v1: Access) -> Self {
         let both = |policy| [Access::Public, Access::Required].map(|access| (policy, access));
         let all = Policy::ALL.into_iter().flat_map(both);
         let all = all.map(|(policy, access)| (policy, access, made(policy.headers(access), &snapshot))).collect();
         let open = |policy: Policy, names: &[HeaderName]| {
-            let mut headers = made(policy.headers(v2), &snapshot);
-            headers.extend(names.iter().map(|name| (name.clone(), OPEN)));
-            headers
+            [v2, v1].map(|access| {
+                let mut headers = made(policy.headers(access), &snapshot);
+                headers.extend(names.iter().map(|name| (name.clone(), OPEN)));
+                headers
+            })
         };
         Self {
             view: open(Policy::View, &[ETAG]),
@@ -56,21 +59,16 @@ impl Templates {
         found.map(|(_, _, headers)| headers.clone()).unwrap_or_default()
     }
 
-    /// Of V2's answers to queries; [`super::document::Document::answer`] sets their tag.
-    pub(super) fn view(&self) -> HeaderMap {
-        self.view.clone()
+    /// Of answers to queries; [`super::document::Document::answer`] sets their tag.
+    pub(super) fn view(&self, api: Api) -> HeaderMap {
+        let [v2, v1] = &self.view;
+        if api == Api::V2 { v2.clone() } else { v1.clone() }
     }
 
-    /// Of a redirect to where an artifact lies.
-    pub(super) fn redirect(&self, target: &Target) -> HeaderMap {
-        let mut headers = self.redirect.clone();
-        headers.insert(LOCATION, target.location.clone());
-        headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
-        match &target.checksum {
-            Some(checksum) => _ = headers.insert(CHECKSUM, checksum.clone()),
-            None => _ = headers.remove(CHECKSUM),
-        }
-        headers
+    /// Of a redirect to where an artifact lies; [`super::artifact::redirect`] says where.
+    pub(super) fn redirect(&self, api: Api) -> HeaderMap {
+        let [v2, v1] = &self.redirect;
+        if api == Api::V2 { v2.clone() } else { v1.clone() }
     }
 
     /// Of a stored document, as the snapshot's index says; its tag is set as it is answered.

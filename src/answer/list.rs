@@ -4,7 +4,7 @@ use super::document::Document;
 use super::error::{Bad, Refusal};
 use super::request::{Field, Parameters, Request};
 use super::site::{Channel, Release};
-use super::{Answer, Body, Site, Why, negotiate};
+use super::{Answer, Api, Body, Site, Why, negotiate, v2};
 use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Order, SortBy, SortKey};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{HeaderValue, LINK};
@@ -20,18 +20,20 @@ const MOST_COPIED: usize = 64 * 1024;
 /// Which list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Question {
+    pub(super) api: Api,
     pub(super) channel: usize,
     pub(super) sort_by: SortBy,
     pub(super) order: Order,
 }
 
 /// Answers with the page that the parameters ask for.
-pub(super) fn page(
-    site: &Site,
-    request: &Request<'_>,
-    question: Question,
-    parameters: &Parameters<'_>,
-) -> Result<Answer, Refusal> {
+pub(super) fn answer(site: &Site, request: &Request<'_>, api: Api, parameters: &Parameters<'_>) -> Result<Answer, Refusal> {
+    let question = Question {
+        api,
+        channel: v2::channel(site, parameters)?.unwrap_or(v2::stable(site)),
+        sort_by: parameters.one_of(Field::SortBy, || SortBy::WORDS, SortBy::parse)?.unwrap_or(SortBy::PublishedAt),
+        order: parameters.one_of(Field::SortOrder, || Order::WORDS, Order::parse)?.unwrap_or(Order::Desc),
+    };
     let channel = site.channels().get(question.channel).ok_or_else(Refusal::internal)?;
     let size = page_size(parameters)?;
     let after = cursor(parameters, channel, question)?;
@@ -39,7 +41,7 @@ pub(super) fn page(
     let start = after.map_or(0, |key| list.first_after(&key));
     let ready = site.ready_page(question, start).filter(|_| size == DEFAULT_PAGE_SIZE).cloned();
     let made = ready.unwrap_or_else(|| list.make(start, size, request.headers));
-    let mut headers = site.templates().view();
+    let mut headers = site.templates().view(api);
     if let Some(link) = made.link {
         headers.insert(LINK, link);
     }
@@ -66,11 +68,13 @@ impl Made {
     }
 }
 
-/// Pages that are not put together each time, by [`Question::place`], then by their number: of each list the first, and
-/// of the usual one all that a walk through it comes by.
+/// Pages of V2 that are not put together each time, by [`Question::place`], then by their number: of each list the first,
+/// and of the usual one all that a walk through it comes by.
 pub(super) fn ready_pages(site: &Site) -> Vec<Vec<Made>> {
     let questions = (0..site.channels().len()).flat_map(|channel| {
-        SortBy::ALL.into_iter().flat_map(move |sort_by| Order::ALL.map(|order| Question { channel, sort_by, order }))
+        SortBy::ALL
+            .into_iter()
+            .flat_map(move |sort_by| Order::ALL.map(|order| Question { api: Api::V2, channel, sort_by, order }))
     });
     let list = |question: Question| Some(List { site, channel: site.channels().get(question.channel)?, question });
     questions.filter_map(list).map(|list| list.ready()).collect()
@@ -79,7 +83,7 @@ pub(super) fn ready_pages(site: &Site) -> Vec<Vec<Made>> {
 impl Question {
     /// The list of a channel when nothing else is asked.
     pub(super) fn default_of(channel: usize) -> Self {
-        Self { channel, sort_by: SortBy::PublishedAt, order: Order::Desc }
+        Self { api: Api::V2, channel, sort_by: SortBy::PublishedAt, order: Order::Desc }
     }
 
     /// Its place among all lists.
@@ -131,7 +135,8 @@ impl List<'_> {
         let releases: Vec<&Release> = (start..end).filter_map(|place| self.at(place)).collect();
         let next = releases.last().filter(|_| end < total).map(|last| self.cursor_after(last));
         let link = next.as_ref().and_then(|next| HeaderValue::try_from(self.link(size, next)).ok());
-        let page = Page { releases, channel: self.question.channel, total, next };
+        let Question { api, channel, .. } = self.question;
+        let page = Page { releases, api, channel, total, next };
         let tag = page.tag();
         let (body, pieces) = match page.length() {
             _ if negotiate::has_already(request, &tag) => (Bytes::new(), Vec::new()),
@@ -175,10 +180,11 @@ impl List<'_> {
     }
 
     fn link(&self, size: usize, cursor: &str) -> String {
-        let Question { sort_by, order, .. } = self.question;
+        let Question { api, sort_by, order, .. } = self.question;
+        let address = if api == Api::V2 { "/v2/agent-releases" } else { "/internal/v1/agent/releases" };
         let (channel, sort_by, order) = (&self.channel.name, sort_by.as_str(), order.as_str());
         format!(
-            "</v2/agent-releases?channel={channel}&sort_by={sort_by}&sort_order={order}&page_size={size}&cursor={cursor}>; rel=\"next\""
+            "<{address}?channel={channel}&sort_by={sort_by}&sort_order={order}&page_size={size}&cursor={cursor}>; rel=\"next\""
         )
     }
 }
@@ -194,6 +200,7 @@ fn nth(places: &[usize], place: usize, order: Order) -> Option<usize> {
 /// What a page is made of.
 struct Page<'a> {
     releases: Vec<&'a Release>,
+    api: Api,
     channel: usize,
     total: usize,
     next: Option<String>,
@@ -204,7 +211,7 @@ impl Page<'_> {
     /// address nothing else but the total and the end can differ.
     fn tag(&self) -> String {
         let mut tag = PageTag::default();
-        self.releases.iter().for_each(|release| tag.add(release.tag));
+        self.releases.iter().for_each(|release| tag.add(release.tag(self.api)));
         tag.add(u128::from(self.next.is_some()));
         tag.add(u128::try_from(self.total).unwrap_or(u128::MAX));
         tag.text()
@@ -213,7 +220,7 @@ impl Page<'_> {
     /// The releases as their own documents show them, between brackets.
     fn each(&self, mut take: impl FnMut(Piece<'_>)) {
         take(Piece::Text(b"{\"data\":["));
-        let views = self.releases.iter().filter_map(|release| release.view(self.channel));
+        let views = self.releases.iter().filter_map(|release| release.view(self.api, self.channel));
         for (place, view) in views.enumerate() {
             if place > 0 {
                 take(Piece::Text(b","));

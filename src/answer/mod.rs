@@ -5,23 +5,36 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
 
+mod access;
+mod active;
 mod artifact;
 mod consistency;
 mod document;
 mod error;
+mod family;
 mod headers;
+mod legacy;
 mod list;
 mod negotiate;
+mod presign;
 mod questions;
 mod request;
+mod secrets;
+mod signing;
 mod site;
+mod v1;
 mod v2;
 
-pub use artifact::artifact;
+pub use access::{BadLine, Keys, Sessions, Tokens};
+pub use artifact::{Stored, artifact};
 pub use error::{Refusal, refuse};
+pub use family::Family;
+pub use presign::Credentials;
 pub use questions::{differing_questions, questions};
 pub use request::{Field, Request};
-pub use site::{Site, SiteError, Stored};
+pub use secrets::Secrets;
+pub use signing::Links;
+pub use site::{Site, SiteError};
 
 use crate::policy::{Access, PREFLIGHT, Policy};
 use crate::words::Platform;
@@ -127,11 +140,18 @@ impl Answer {
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
+/// The two interfaces that show the same releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    V2,
+    V1,
+}
+
 /// Answers a request that has passed the gate.
 ///
 /// Order of checks: the target's form, method, route, access, parameters, release, recall, artifact.
 pub fn answer(site: &Site, request: &Request<'_>) -> Answer {
-    let answer = decide(site, request).unwrap_or_else(|refusal| refuse(site, request.path, &refusal));
+    let answer = decide(site, request).unwrap_or_else(|refusal| refuse(site, &request.target(), &refusal));
     if request.method == Method::HEAD { without_body(answer) } else { answer }
 }
 
@@ -141,18 +161,33 @@ fn decide(site: &Site, request: &Request<'_>) -> Result<Answer, Refusal> {
         return Err(Refusal::method());
     }
     let route = Route::find(site, request.path).ok_or_else(|| Refusal::no_such_address(request.path))?;
-    if request.method == Method::OPTIONS {
-        return Ok(preflight(site, route.access(site)));
+    let access = route.access(site);
+    let mut answer = if request.method == Method::OPTIONS {
+        preflight(site, access)
+    } else {
+        // The Active API looks at its links first.
+        if access == Access::Required && !matches!(route, Route::Active(_)) {
+            access::check(request)?;
+        }
+        match &route {
+            Route::Document(document) => document.answer(request.headers),
+            Route::Artifact(stored) => artifact::open(site, stored)?,
+            Route::V2(route) => v2::answer(site, request, route, &parameters)?,
+            Route::V1(legacy, route) => {
+                legacy.refuse_retired(&request.target())?;
+                match route {
+                    Some(route) => v1::answer(site, request, *route, &parameters)?,
+                    None => return Err(Refusal::no_such_address(request.path)),
+                }
+            }
+            Route::Active(route) => active::answer(site, request, *route)?,
+            Route::NoDocument => return Err(Refusal::no_such_address(request.path)),
+        }
+    };
+    if let Some(legacy) = site.legacy_of(request.path) {
+        legacy.mark(&mut answer.headers, &request.target());
     }
-    if route.access(site) == Access::Required {
-        // No credentials are known to this edge yet, so none are good enough.
-        return Err(Refusal::unauthorized());
-    }
-    match route {
-        Route::Document(document) => Ok(document.answer(request.headers)),
-        Route::Artifact(stored) => artifact::open(site, stored),
-        Route::V2(route) => v2::answer(site, request, &route, &parameters),
-    }
+    Ok(answer)
 }
 
 /// Where a path leads.
@@ -163,6 +198,12 @@ enum Route<'a> {
     Artifact(&'a Arc<Stored>),
     /// An address of V2 that takes a query, or a download.
     V2(v2::Route<'a>),
+    /// The same of V1; none for a document that there was before all was retired.
+    V1(&'a legacy::Legacy, Option<v1::Route<'a>>),
+    /// An address of the Active API.
+    Active(active::Route<'a>),
+    /// A document that a family which requires access could have: whether it has it is not for everybody.
+    NoDocument,
 }
 
 impl<'a> Route<'a> {
@@ -173,16 +214,30 @@ impl<'a> Route<'a> {
         if let Some(document) = site.document(path) {
             return Some(Self::Document(document));
         }
-        if let Some(key) = path.strip_prefix(crate::redirects::LOCAL_BASE) {
-            return site.stored(key).map(Self::Artifact);
-        }
-        v2::Route::find(path).map(Self::V2)
+        let family = Family::of(path);
+        let found = match family {
+            Family::V2 => v2::Route::find(path).map(Self::V2),
+            Family::V1 => {
+                let route = v1::Route::find(path);
+                let retired = |legacy: &&legacy::Legacy| route.is_some() || legacy.is_retired() && v1::is_document(path);
+                site.legacy().filter(retired).map(|legacy| Self::V1(legacy, route))
+            }
+            Family::Active => active::Route::find(path).map(Self::Active),
+            Family::Artifacts => {
+                path.strip_prefix(crate::redirects::LOCAL_BASE).and_then(|key| site.stored(key)).map(Self::Artifact)
+            }
+            Family::Other => None,
+        };
+        let documents = matches!(family, Family::V2 | Family::V1) && path.ends_with(".json") && !path.contains("//");
+        found.or_else(|| (documents && site.family_access(path) == Access::Required).then_some(Self::NoDocument))
     }
 
     fn access(&self, site: &Site) -> Access {
         match self {
             Route::Document(document) => document.access(),
             Route::Artifact(_) | Route::V2(_) => site.v2_access(),
+            Route::V1(legacy, _) => legacy.access,
+            Route::Active(_) | Route::NoDocument => Access::Required,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The finite set of questions: every public address of a site, so that all its answers can be compared and checked.
 
-use super::Site;
 use super::document::StaticDocument;
 use super::site::{Channel, Release};
+use super::v1::BASE as V1;
+use super::{Api, Site};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
 use crate::snapshot::is_tile;
@@ -12,7 +13,7 @@ use std::fmt::Arguments;
 /// Every question that has an answer of its own, in no order: each document, view, list, and download.
 pub fn questions(site: &Site) -> Vec<String> {
     let mut all: Vec<String> = documents(site).map(|(path, _)| path.to_owned()).collect();
-    all.extend(site.channels().iter().flat_map(of_channel));
+    all.extend(of_heads(site));
     for release in site.releases() {
         of_release(site, release, |question| all.push(question.to_string()));
     }
@@ -30,9 +31,9 @@ pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
             asked.push(path.to_owned());
         }
     }
-    let channels: Vec<String> = site.channels().iter().flat_map(of_channel).collect();
-    count = count.saturating_add(channels.len());
-    asked.extend(channels);
+    let heads = of_heads(site);
+    count = count.saturating_add(heads.len());
+    asked.extend(heads);
     for release in site.releases() {
         let differs = !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release);
         of_release(site, release, |question| {
@@ -50,15 +51,45 @@ fn documents(site: &Site) -> impl Iterator<Item = (&str, &StaticDocument)> {
     site.documents().filter(|(path, _)| !is_tile(path))
 }
 
-fn of_channel(channel: &Channel) -> Vec<String> {
+/// What is asked of channels, and of the active releases: all that moves when another release comes.
+fn of_heads(site: &Site) -> Vec<String> {
+    let mut all: Vec<String> = site
+        .channels()
+        .iter()
+        .flat_map(|channel| of_channel(channel, "/v2/agent-releases", "/v2/agent-releases/latest/download"))
+        .collect();
+    if has_v1(site) {
+        let (releases, download) = (format!("{V1}/releases"), format!("{V1}/downloads/latest"));
+        all.extend(site.channels().iter().flat_map(|channel| of_channel(channel, &releases, &download)));
+        let systems = site.channels().iter().flat_map(|channel| {
+            ["windows", "macos"].map(|system| format!("{releases}/latest?channel={}&platform={system}", channel.name))
+        });
+        all.extend(systems);
+        all.push(format!("{V1}/downloads/links"));
+    }
+    if site.has_active() {
+        all.push("/api/agent/v1/releases/active".to_owned());
+    }
+    for (guid, release) in site.active_releases() {
+        let hashed = release.targets.iter().filter(|target| target.checksum.is_some()).filter_map(|target| target.platform);
+        all.extend(hashed.map(|platform| format!("/api/agent/v1/releases/{guid}/download/{}", platform.active_id())));
+    }
+    all
+}
+
+fn has_v1(site: &Site) -> bool {
+    site.legacy().is_some_and(|legacy| !legacy.is_retired())
+}
+
+fn of_channel(channel: &Channel, releases: &str, download: &str) -> Vec<String> {
     let name = &channel.name;
-    let mut all = vec![format!("/v2/agent-releases/latest?channel={name}")];
+    let mut all = vec![format!("{releases}/latest?channel={name}")];
     for query in Platform::ALL.into_iter().filter_map(Platform::query) {
-        all.push(format!("/v2/agent-releases/latest/download?channel={name}&{query}"));
+        all.push(format!("{download}?channel={name}&{query}"));
     }
     for sort_by in SortBy::WORDS {
         for order in Order::WORDS {
-            all.push(format!("/v2/agent-releases?channel={name}&sort_by={sort_by}&sort_order={order}"));
+            all.push(format!("{releases}?channel={name}&sort_by={sort_by}&sort_order={order}"));
         }
     }
     all
@@ -67,14 +98,25 @@ fn of_channel(channel: &Channel) -> Vec<String> {
 /// Hands over the questions about one release, without making text of those that are only counted.
 fn of_release(site: &Site, release: &Release, mut take: impl FnMut(Arguments<'_>)) {
     let version = &release.version;
+    let has_v1 = has_v1(site);
     take(format_args!("/v2/agent-releases/{version}"));
-    for (channel, _) in site.channels().iter().zip(&release.views).filter(|(_, view)| view.is_some()) {
-        take(format_args!("/v2/agent-releases/{version}?channel={}", channel.name));
+    if has_v1 {
+        take(format_args!("{V1}/releases/{version}"));
+    }
+    let shown = |(index, _): &(usize, &Channel)| release.view(Api::V2, *index).is_some();
+    for (_, Channel { name, .. }) in site.channels().iter().enumerate().filter(shown) {
+        take(format_args!("/v2/agent-releases/{version}?channel={name}"));
+        if has_v1 {
+            take(format_args!("{V1}/releases/{version}?channel={name}"));
+        }
     }
     for target in &release.targets {
         let platform = target.platform;
         if let Some(query) = platform.and_then(Platform::query) {
             take(format_args!("/v2/agent-releases/{version}/download?{query}"));
+            if has_v1 {
+                take(format_args!("{V1}/downloads/{version}?{query}"));
+            }
         }
         let folder = platform.map_or("files", Platform::folder);
         take(format_args!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));

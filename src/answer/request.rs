@@ -1,6 +1,8 @@
 //! A request's target, taken apart once: path, query, parameters.
 
 use super::error::{Bad, Refusal};
+use super::secrets::Secrets;
+use super::signing::Signed;
 use crate::words::escapes_are_whole;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -17,6 +19,10 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// What tells good credentials from bad ones, and what is signed with.
+    pub secrets: &'a Secrets,
+    /// Seconds since 1970; asked only where an answer depends on the time.
+    pub now: fn() -> u64,
 }
 
 /// A parameter that some address takes; any other name is ignored.
@@ -62,17 +68,37 @@ impl Field {
 pub(super) struct Parameters<'a>([Option<Given<'a>>; Field::ALL.len()]);
 
 /// The first value of a name, and whether there are more.
-struct Given<'a> {
-    value: Cow<'a, str>,
-    repeated: bool,
+pub(super) struct Given<'a> {
+    pub(super) value: Cow<'a, str>,
+    pub(super) repeated: bool,
+}
+
+impl<'a> Given<'a> {
+    /// Notes that a value is given.
+    fn note(place: &mut Option<Self>, value: Cow<'a, str>) {
+        match place {
+            Some(given) => given.repeated = true,
+            None => *place = Some(Self { value, repeated: false }),
+        }
+    }
 }
 
 impl<'a> Request<'a> {
-    /// A request for an origin-form target.
+    /// A request for an origin-form target, without credentials that anybody knows.
     pub fn new(method: &'a Method, target: &'a str, headers: &'a HeaderMap) -> Self {
         let has_query = memchr::memchr(b'?', target.as_bytes()).is_some();
         let (path, query) = cut(target, b'?');
-        Self { method, path, query: has_query.then_some(query), headers }
+        Self { method, path, query: has_query.then_some(query), headers, secrets: Secrets::none(), now: || 0 }
+    }
+
+    /// The same request, asked of somebody who knows these secrets and the time.
+    pub fn knowing(self, secrets: &'a Secrets, now: fn() -> u64) -> Self {
+        Self { secrets, now, ..self }
+    }
+
+    /// Path and query, as they were sent.
+    pub(super) fn target(&self) -> Cow<'a, str> {
+        self.query.map_or(Cow::Borrowed(self.path), |query| Cow::Owned(format!("{}?{query}", self.path)))
     }
 
     /// The parameters; a target whose escapes are not whole or hide control characters is not a request.
@@ -81,14 +107,31 @@ impl<'a> Request<'a> {
             return Err(Refusal::malformed());
         }
         let mut parameters = Parameters::default();
+        self.each(|name, value| parameters.take(name, value))?;
+        Ok(parameters)
+    }
+
+    /// What of a signed link the query holds.
+    pub(super) fn signed(&self) -> Result<Signed<'a>, Refusal> {
+        let mut signed = Signed::default();
+        self.each(|name, value| match name {
+            "expires" => Given::note(&mut signed.expires, value),
+            "signature" => Given::note(&mut signed.signature, value),
+            _ => {}
+        })?;
+        Ok(signed)
+    }
+
+    /// Hands over each name with its value, percent-decoded once.
+    fn each(&self, mut take: impl FnMut(&str, Cow<'a, str>)) -> Result<(), Refusal> {
         let mut rest = self.query.unwrap_or_default();
         while !rest.is_empty() {
             let (pair, after) = cut(rest, b'&');
             let (name, value) = cut(pair, b'=');
-            parameters.take(&decode(name)?, decode(value)?);
+            take(&decode(name)?, decode(value)?);
             rest = after;
         }
-        Ok(parameters)
+        Ok(())
     }
 }
 
@@ -114,10 +157,8 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
 impl<'a> Parameters<'a> {
     fn take(&mut self, name: &str, value: Cow<'a, str>) {
         let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) else { return };
-        match self.0.get_mut(field as usize) {
-            Some(Some(given)) => given.repeated = true,
-            Some(place) => *place = Some(Given { value, repeated: false }),
-            None => {}
+        if let Some(place) = self.0.get_mut(field as usize) {
+            Given::note(place, value);
         }
     }
 

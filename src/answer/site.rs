@@ -1,20 +1,21 @@
 //! The compiled site, indexed for answering: made once from a verified snapshot, never changed.
 
-use super::document::{Document, StaticDocument, etag};
-use super::headers::{Templates, YANKED, insert};
-use super::{consistency, list};
+use super::artifact::{Absent, Stored};
+use super::document::{Document, StaticDocument};
+use super::headers::{Templates, YANKED};
+use super::legacy::Legacy;
+use super::presign::Presign;
+use super::{Api, Family, active, consistency, list};
 use crate::lists::{DEFAULT_PAGE_SIZE, SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
-use crate::site_table::{ReleaseEntry, SiteTable, State};
-use crate::snapshot::{Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
-use crate::words::{self, Platform, Sha256, StorageKey, Timestamp, Version, Word};
-use base64::Engine;
+use crate::site_table::{ActiveTable, ReleaseEntry, SiteTable, State};
+use crate::snapshot::{ACTIVE, Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
+use crate::words::{self, Guid, Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +28,13 @@ pub struct Site {
     id: String,
     generation: u64,
     product: String,
-    /// Whether downloads have somewhere to lead to.
-    has_store: bool,
+    /// A storage has an address, the edge has artifacts of its own.
+    has_base_url: bool,
+    has_local_store: bool,
+    presign: Option<Presign>,
+    legacy: Option<Legacy>,
+    active: FxHashMap<Guid, usize>,
+    active_document: Option<active::Document>,
     /// Nobody but the compiler puts keys into these maps, so their hashes need not be secret, only quick.
     documents: FxHashMap<Box<str>, StaticDocument>,
     channels: Vec<Channel>,
@@ -77,42 +83,42 @@ pub(super) struct Release {
     pub(super) yanked: Option<HeaderValue>,
     pub(super) recalled: Option<Box<str>>,
     pub(super) default_channel: usize,
-    /// From the hash of its document without its channel; a list page's tag is made of these.
-    pub(super) tag: u128,
-    /// Its document as each channel shows it; `None` for a channel that it is not in.
-    pub(super) views: Vec<Option<Document>>,
+    v2: Shown,
+    v1: Option<Shown>,
     pub(super) targets: Vec<Target>,
 }
 
-/// Where an artifact or attachment is redirected to.
+/// A release's document in one interface.
 #[derive(Debug, PartialEq)]
+struct Shown {
+    /// From the hash of the document without its channel; a list page's tag is made of these.
+    tag: u128,
+    /// As each channel shows it; `None` for a channel that the release is not in.
+    views: Vec<Option<Document>>,
+}
+
+/// Where an artifact or attachment is redirected to.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     /// `None` for an attachment.
     pub(super) platform: Option<Platform>,
     pub(super) filename: Box<str>,
     pub(super) location: HeaderValue,
+    /// Where in the location the storage key begins.
+    key_at: usize,
+    pub(super) size_bytes: Option<u64>,
     pub(super) disposition: HeaderValue,
     pub(super) content_type: Box<str>,
     pub(super) checksum: Option<HeaderValue>,
-}
-
-/// An artifact in the edge's own store.
-#[derive(Debug)]
-pub struct Stored {
-    /// Where it lies below the store's folder.
-    pub key: Box<str>,
-    /// Bytes, when recorded.
-    pub size_bytes: Option<u64>,
-    pub(super) headers: HeaderMap,
-    /// Set when every release that offers it is recalled: a version and its reason.
-    pub(super) recalled: Option<(Box<str>, Box<str>)>,
 }
 
 impl Site {
     /// Reads, verifies and indexes a snapshot's folder. `local_store`: whether the edge holds artifacts itself.
     pub fn open(folder: &Path, local_store: bool) -> Result<Self, SiteError> {
         let index = read_index(folder)?;
-        let served = |path: &str| path.starts_with("public/") || path == SITE || path == REDIRECTS || is_private_document(path);
+        let served = |path: &str| {
+            path.starts_with("public/") || path == SITE || path == ACTIVE || path == REDIRECTS || is_private_document(path)
+        };
         let files = read_files(folder, index.files.iter().chain(&index.kept).filter(|row| served(&row.path)))?;
         Self::new(&index, &files, local_store)
     }
@@ -129,13 +135,18 @@ impl Site {
             id: index.id.clone(),
             generation: index.generation,
             product: table.product.to_string(),
-            has_store: map.base_url.is_some() || local_store,
+            has_base_url: map.base_url.is_some(),
+            has_local_store: local_store,
+            presign: map.presign.as_ref().map(|presign| Presign { region: (*presign.region).into(), lifetime: presign.lifetime }),
+            legacy: table.v1.as_ref().map(Legacy::read).transpose().map_err(|error| wrong(SITE, error.to_string()))?,
+            active: FxHashMap::default(),
+            active_document: None,
             documents: FxHashMap::default(),
             channels: Vec::new(),
             releases: Vec::with_capacity(table.releases.len()),
             by_version: FxHashMap::with_capacity_and_hasher(table.releases.len(), Default::default()),
             stored: FxHashMap::default(),
-            templates: Templates::new(snapshot_header, table.v2_access),
+            templates: Templates::new(snapshot_header, table.v2_access, table.v1.as_ref().map_or(Access::Public, |v1| v1.access)),
             ready_pages: Vec::new(),
         };
         let mut shared = HashMap::new();
@@ -161,6 +172,8 @@ impl Site {
             site.add_target(row, map.base_url.is_none())
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
+        let active: ActiveTable<'_> = serde_json::from_slice(bytes(ACTIVE)?).map_err(|error| wrong(ACTIVE, error.to_string()))?;
+        site.add_active(&active).map_err(|why| wrong(ACTIVE, why))?;
         site.ready_pages = list::ready_pages(&site);
         consistency::keys_lead_to_one_artifact(&map).map_err(|why| wrong(REDIRECTS, why))?;
         consistency::documents_offer_what_the_map_leads_to(&site, &map).map_err(|why| wrong(REDIRECTS, why))?;
@@ -214,7 +227,63 @@ impl Site {
 
     /// Whether downloads have somewhere to lead to: a storage with an address, or the edge's own.
     pub fn has_store(&self) -> bool {
-        self.has_store
+        self.has_base_url || self.has_local_store
+    }
+
+    /// Whether some address asks for credentials, the Active API's aside.
+    pub fn requires_access(&self) -> bool {
+        self.v2_access() == Access::Required || self.legacy().is_some_and(|legacy| legacy.access == Access::Required)
+    }
+
+    /// Whether an agent can be given the bytes themselves by the Active API, as those that update themselves need it.
+    pub fn sends_artifacts(&self) -> bool {
+        self.has_local_store
+    }
+
+    /// Whether some release is active.
+    pub fn has_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Whether redirects to the storage are to be signed.
+    pub fn is_presigned(&self) -> bool {
+        self.presign.is_some()
+    }
+
+    pub(super) fn has_base_url(&self) -> bool {
+        self.has_base_url
+    }
+
+    pub(super) fn has_local_store(&self) -> bool {
+        self.has_local_store
+    }
+
+    pub(super) fn presign(&self) -> Option<&Presign> {
+        self.presign.as_ref()
+    }
+
+    pub(super) fn legacy(&self) -> Option<&Legacy> {
+        self.legacy.as_ref()
+    }
+
+    /// What answers to this path have to say of V1, if it is one of V1's.
+    pub(super) fn legacy_of(&self, path: &str) -> Option<&Legacy> {
+        self.legacy().filter(|_| Family::of(path) == Family::V1)
+    }
+
+    /// The release that has this guid, if it is active.
+    pub(super) fn active_release(&self, guid: Guid) -> Option<(usize, &Release)> {
+        let index = *self.active.get(&guid)?;
+        self.releases.get(index).map(|release| (index, release))
+    }
+
+    /// The identifiers of the active releases, each with its release.
+    pub(super) fn active_releases(&self) -> impl Iterator<Item = (Guid, &Release)> {
+        self.active.iter().filter_map(|(guid, index)| Some((*guid, self.releases.get(*index)?)))
+    }
+
+    pub(super) fn active_document(&self) -> Option<&active::Document> {
+        self.active_document.as_ref()
     }
 
     pub(super) fn document(&self, path: &str) -> Option<&StaticDocument> {
@@ -228,12 +297,15 @@ impl Site {
     /// Whether both sites answer alike about what they hold alike.
     pub(super) fn answers_like(&self, other: &Site) -> bool {
         let names = |site: &Site| site.channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
-        self.v2_access() == other.v2_access() && self.has_store == other.has_store && names(self) == names(other)
+        self.v2_access() == other.v2_access()
+            && (self.has_base_url, self.has_local_store) == (other.has_base_url, other.has_local_store)
+            && names(self) == names(other)
     }
 
     /// The page of a list from a place on, of the usual size, if it is ready.
     pub(super) fn ready_page(&self, question: list::Question, start: usize) -> Option<&list::Made> {
-        let page = start.checked_div(DEFAULT_PAGE_SIZE).filter(|_| start.is_multiple_of(DEFAULT_PAGE_SIZE))?;
+        let is_ready = question.api == Api::V2 && start.is_multiple_of(DEFAULT_PAGE_SIZE);
+        let page = start.checked_div(DEFAULT_PAGE_SIZE).filter(|_| is_ready)?;
         self.ready_pages.get(question.place())?.get(page)
     }
 
@@ -256,17 +328,20 @@ impl Site {
 
     /// Who may ask the family that a path belongs to. What belongs to none is public.
     pub(super) fn family_access(&self, path: &str) -> Access {
-        let below = |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let v2 = below("/v2/agent-releases") || path.starts_with(LOCAL_BASE);
-        let family = if v2 { self.v2_access() } else { Access::Public };
+        let family = match Family::of(path) {
+            Family::V2 | Family::Artifacts => self.v2_access(),
+            Family::V1 => self.legacy().map_or(Access::Public, |legacy| legacy.access),
+            Family::Active => Access::Required,
+            Family::Other => Access::Public,
+        };
         self.document(path).map_or(family, StaticDocument::access)
     }
 
-    fn add_document<'r>(
+    fn add_document(
         &mut self,
-        row: &'r Row,
+        row: &Row,
         files: &Files,
-        shared: &mut HashMap<&'r BTreeMap<String, String>, Arc<HeaderMap>>,
+        shared: &mut HashMap<BTreeMap<String, String>, Arc<HeaderMap>>,
     ) -> Option<()> {
         let (address, access) = match row.path.strip_prefix("public/") {
             Some(address) => (address, Access::Public),
@@ -278,13 +353,23 @@ impl Site {
             .encodings
             .iter()
             .map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
-        let headers = match shared.entry(&row.headers) {
-            Entry::Occupied(known) => Arc::clone(known.get()),
-            Entry::Vacant(new) => Arc::clone(new.insert(Arc::new(self.templates.document(&row.headers)?))),
+        let address = format!("/{address}");
+        let mut said = row.headers.clone();
+        if self.legacy_of(&address).is_some() {
+            // Each answer is marked as it is made, so that documents that differ in their twins alone share the rest.
+            said.retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
+        }
+        let headers = match shared.get(&said) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let made = Arc::new(self.templates.document(&said)?);
+                shared.insert(said, Arc::clone(&made));
+                made
+            }
         };
         let document =
             StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
-        self.documents.insert(format!("/{address}").into(), document);
+        self.documents.insert(address.into(), document);
         Some(())
     }
 
@@ -294,9 +379,116 @@ impl Site {
         if self.releases.last().is_some_and(|last| last.version >= version) {
             return Err(format!("`{version}` is out of order"));
         }
-        let folder = if self.v2_access() == Access::Public { "public" } else { "private" };
-        let path = format!("{folder}/v2/agent-releases/{version}.json");
-        let (row, body) = index.row(&path).zip(files.get(&path)).ok_or_else(|| format!("`{version}` has no document"))?;
+        let folder = |access: Access| if access == Access::Public { "public" } else { "private" };
+        let v2 = format!("{}/v2/agent-releases/{version}.json", folder(self.v2_access()));
+        let v2 = Shown::read(&v2, entry, prefixes, index, files)?;
+        let v1 = self.legacy.as_ref().filter(|legacy| !legacy.is_retired());
+        let v1 = v1.map(|legacy| format!("{}/internal/v1/agent/releases/{version}.json", folder(legacy.access)));
+        let v1 = v1.map(|path| Shown::read(&path, entry, prefixes, index, files)).transpose()?;
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        let published_at =
+            entry.published_at.map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
+        self.by_version.insert(version.as_str().into(), self.releases.len());
+        self.releases.push(Release {
+            published_at,
+            offered: entry.state == State::Published,
+            yanked: (entry.state == State::Yanked)
+                .then(|| HeaderValue::try_from(reason))
+                .transpose()
+                .map_err(|error| error.to_string())?,
+            recalled: (entry.state == State::Recalled).then(|| reason.into()),
+            default_channel: entry.default_channel,
+            v2,
+            v1,
+            targets: Vec::new(),
+            version,
+        });
+        Ok(())
+    }
+
+    fn add_channels(&mut self, table: &SiteTable<'_>) -> Result<(), String> {
+        for (index, entry) in table.channels.iter().enumerate() {
+            let head = entry
+                .head
+                .map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there")))
+                .transpose()?;
+            let offered =
+                self.releases.iter().enumerate().filter(|(_, release)| release.offered && release.view(Api::V2, index).is_some());
+            let sorted: Vec<usize> = offered.map(|(place, _)| place).collect();
+            let (mut timed, untimed): (Vec<usize>, Vec<usize>) = sorted
+                .iter()
+                .copied()
+                .partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
+            // The sort is stable and its input ascends by version, which is the order of equal times.
+            timed.sort_by_key(|place| self.releases.get(*place).and_then(|release| release.published_at.clone()));
+            self.channels.push(Channel { name: entry.name.as_ref().into(), head, timed, untimed, sorted });
+        }
+        Ok(())
+    }
+
+    fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
+        let release = *self.by_version.get(&*row.version)?;
+        StorageKey::parse(&row.key).ok()?;
+        let (recalled, version) =
+            self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
+        let target = Target {
+            platform: row.platform.map(Platform::parse).transpose().ok()?,
+            filename: row.filename.as_ref().into(),
+            location: HeaderValue::try_from(row.location.as_ref()).ok()?,
+            key_at: row.location.len().checked_sub(row.key.len())?,
+            size_bytes: row.size_bytes,
+            disposition: HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?,
+            content_type: row.content_type.as_ref().into(),
+            checksum: row.sha256.map(HeaderValue::try_from).transpose().ok()?,
+        };
+        if local && !self.stored.get(&*row.key).is_some_and(|stored| stored.is_offered()) {
+            let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
+            let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
+            let headers = self.templates.of(policy, self.v2_access());
+            let recalled = recalled.map(|reason| (version, reason));
+            let stored = Stored::new(&target, &row.key, headers, recalled, Absent::NoSuchAddress)?;
+            self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
+        }
+        self.releases.get_mut(release)?.targets.push(target);
+        Some(())
+    }
+
+    fn add_active(&mut self, table: &ActiveTable<'_>) -> Result<(), String> {
+        for entry in &table.releases {
+            let guid = Guid::parse(&entry.guid).map_err(|expected| format!("expected {expected}, found `{}`", entry.guid))?;
+            let index = self.by_version.get(&*entry.version).copied();
+            let index = index.filter(|index| self.releases.get(*index).is_some_and(|release| release.offered));
+            let index = index.ok_or_else(|| format!("`{}` is active, and not offered", entry.version))?;
+            if self.active.insert(guid, index).is_some() {
+                return Err(format!("`{guid}` is there twice"));
+            }
+            if let Some(chosen) = table.chosen.as_ref().filter(|chosen| chosen.version == entry.version) {
+                let document = self.releases.get(index).and_then(|release| active::Document::read(chosen, index, release, guid));
+                self.active_document =
+                    Some(document.ok_or_else(|| format!("the document of `{}` does not fit it", chosen.version))?);
+            }
+        }
+        let highest = table.releases.last().map(|entry| &entry.version);
+        if highest == table.chosen.as_ref().map(|chosen| &chosen.version) {
+            Ok(())
+        } else {
+            Err("the chosen release is not the highest of the active ones".to_owned())
+        }
+    }
+}
+
+impl Target {
+    /// Where its bytes lie below the storage's base.
+    pub(super) fn key(&self) -> &str {
+        self.location.to_str().ok().and_then(|location| location.get(self.key_at..)).unwrap_or_default()
+    }
+}
+
+impl Shown {
+    /// The document at a path, and its views from every channel that the release is in.
+    fn read(path: &str, entry: &ReleaseEntry<'_>, prefixes: &[Bytes], index: &Index, files: &Files) -> Result<Self, String> {
+        let version = &entry.version;
+        let (row, body) = index.row(path).zip(files.get(path)).ok_or_else(|| format!("`{version}` has no document"))?;
         let prefix_of =
             |channel: usize| prefixes.get(channel).ok_or_else(|| format!("`{version}` is in a channel that is not there"));
         let prefix = prefix_of(entry.default_channel)?;
@@ -315,104 +507,24 @@ impl Site {
             };
             *views.get_mut(channel).ok_or("a channel that is not there")? = Some(document);
         }
-        let reason = entry.reason.as_deref().unwrap_or_default();
-        let published_at =
-            entry.published_at.map(Timestamp::parse).transpose().map_err(|expected| format!("expected {expected}"))?;
-        self.by_version.insert(version.as_str().into(), self.releases.len());
-        self.releases.push(Release {
-            published_at,
-            offered: entry.state == State::Published,
-            yanked: (entry.state == State::Yanked)
-                .then(|| HeaderValue::try_from(reason))
-                .transpose()
-                .map_err(|error| error.to_string())?,
-            recalled: (entry.state == State::Recalled).then(|| reason.into()),
-            default_channel: entry.default_channel,
-            tag: u128::from_be_bytes(*Sha256::of(&tail).bytes().first_chunk().unwrap_or(&[0; 16])),
-            views,
-            targets: Vec::new(),
-            version,
-        });
-        Ok(())
-    }
-
-    fn add_channels(&mut self, table: &SiteTable<'_>) -> Result<(), String> {
-        for (index, entry) in table.channels.iter().enumerate() {
-            let head = entry
-                .head
-                .map(|version| self.by_version.get(version).copied().ok_or_else(|| format!("the head `{version}` is not there")))
-                .transpose()?;
-            let offered = self
-                .releases
-                .iter()
-                .enumerate()
-                .filter(|(_, release)| release.offered && release.views.get(index).is_some_and(Option::is_some));
-            let sorted: Vec<usize> = offered.map(|(place, _)| place).collect();
-            let (mut timed, untimed): (Vec<usize>, Vec<usize>) = sorted
-                .iter()
-                .copied()
-                .partition(|place| self.releases.get(*place).is_some_and(|release| release.published_at.is_some()));
-            // The sort is stable and its input ascends by version, which is the order of equal times.
-            timed.sort_by_key(|place| self.releases.get(*place).and_then(|release| release.published_at.clone()));
-            self.channels.push(Channel { name: entry.name.as_ref().into(), head, timed, untimed, sorted });
-        }
-        Ok(())
-    }
-
-    fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
-        let release = *self.by_version.get(&*row.version)?;
-        StorageKey::parse(&row.key).ok()?;
-        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?;
-        let checksum = row.sha256.map(HeaderValue::try_from).transpose().ok()?;
-        let (recalled, version) =
-            self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
-        if local {
-            let recalled = recalled.map(|reason| (version, reason));
-            let offered_elsewhere = self.stored.get(&*row.key).is_some_and(|stored| stored.recalled.is_none());
-            if !offered_elsewhere {
-                let stored = self.stored_artifact(row, &disposition, recalled)?;
-                self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
-            }
-        }
-        let target = Target {
-            platform: row.platform.map(Platform::parse).transpose().ok()?,
-            filename: row.filename.as_ref().into(),
-            location: HeaderValue::try_from(row.location.as_ref()).ok()?,
-            disposition,
-            content_type: row.content_type.as_ref().into(),
-            checksum,
-        };
-        self.releases.get_mut(release)?.targets.push(target);
-        Some(())
-    }
-
-    fn stored_artifact(
-        &self,
-        row: &redirects::Row<'_>,
-        disposition: &HeaderValue,
-        recalled: Option<(Box<str>, Box<str>)>,
-    ) -> Option<Stored> {
-        let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
-        let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
-        let mut headers = self.templates.of(policy, self.v2_access());
-        headers.insert(CONTENT_TYPE, HeaderValue::try_from(row.content_type.as_ref()).ok()?);
-        headers.insert(http::header::CONTENT_DISPOSITION, disposition.clone());
-        headers.insert(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        if let Some(sha256) = row.sha256 {
-            let digest = Sha256::parse(sha256).ok()?;
-            let encoded = base64::engine::general_purpose::STANDARD.encode(digest.bytes());
-            insert(&mut headers, "X-Checksum-SHA256", sha256);
-            insert(&mut headers, "Repr-Digest", &format!("sha-256=:{encoded}:"));
-            insert(&mut headers, "ETag", &etag(sha256));
-        }
-        Some(Stored { key: row.key.as_ref().into(), size_bytes: row.size_bytes, headers, recalled })
+        let tag = u128::from_be_bytes(*Sha256::of(&tail).bytes().first_chunk().unwrap_or(&[0; 16]));
+        Ok(Self { tag, views })
     }
 }
 
 impl Release {
-    /// Its document as a channel shows it.
-    pub(super) fn view(&self, channel: usize) -> Option<&Document> {
-        self.views.get(channel)?.as_ref()
+    fn shown(&self, api: Api) -> Option<&Shown> {
+        if api == Api::V2 { Some(&self.v2) } else { self.v1.as_ref() }
+    }
+
+    /// Its document as a channel of an interface shows it; `None` for a channel that it is not in.
+    pub(super) fn view(&self, api: Api, channel: usize) -> Option<&Document> {
+        self.shown(api)?.views.get(channel)?.as_ref()
+    }
+
+    /// Its part of the tag of a list's page.
+    pub(super) fn tag(&self, api: Api) -> u128 {
+        self.shown(api).map_or(0, |shown| shown.tag)
     }
 
     /// Where the artifact for a platform is redirected to.
@@ -444,5 +556,5 @@ fn channel_prefix(name: &str) -> Bytes {
 
 /// Documents of a family that requires access lie in `private/`, laid out as in `public/`.
 fn is_private_document(path: &str) -> bool {
-    path.starts_with("private/") && path != SITE && path != LEDGER
+    path.starts_with("private/") && ![SITE, ACTIVE, LEDGER].contains(&path)
 }

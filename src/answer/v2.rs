@@ -4,13 +4,11 @@ use super::error::{Bad, Refusal};
 use super::list;
 use super::request::{Field, Parameters, Request, cut};
 use super::site::{Release, Target};
-use super::{Answer, Body, Download, Site, Why};
-use crate::lists::{Order, SortBy};
+use super::{Answer, Api, Download, Site, Why, artifact};
 use crate::words::{Arch, Os, Platform};
-use http::StatusCode;
 
 /// The systems that queries name; Linux has only the path form.
-const SYSTEMS: [&str; 2] = [Os::Windows.as_str(), Os::Macos.as_str()];
+pub(super) const SYSTEMS: [&str; 2] = [Os::Windows.as_str(), Os::Macos.as_str()];
 const ARCHS: [&str; 2] = [Arch::Arm64.as_str(), Arch::X86_64.as_str()];
 const STABLE: &str = crate::words::Channel::STABLE;
 /// Of `{version}/download/macos/{arch}/{filename}`, the longest address below the family's.
@@ -73,87 +71,113 @@ pub(super) fn answer(
     parameters: &Parameters<'_>,
 ) -> Result<Answer, Refusal> {
     match *route {
-        Route::List => {
-            let channel = channel(site, parameters)?.unwrap_or(stable(site));
-            let question = list::Question {
-                channel,
-                sort_by: parameters.one_of(Field::SortBy, || SortBy::WORDS, SortBy::parse)?.unwrap_or(SortBy::PublishedAt),
-                order: parameters.one_of(Field::SortOrder, || Order::WORDS, Order::parse)?.unwrap_or(Order::Desc),
-            };
-            list::page(site, request, question, parameters)
-        }
-        Route::Latest => {
-            let channel = channel(site, parameters)?.unwrap_or(stable(site));
-            let head = head(site, channel)?;
-            view(site, request, head, channel, Why::rule("a channel's head: its pin, or its highest offered release"))
-        }
-        Route::Version(version) => {
-            let asked = channel(site, parameters)?;
-            let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
-            view(site, request, index, asked.unwrap_or(release.default_channel), Why::rule("a release's own document"))
-        }
-        Route::LatestDownload => {
-            let channel = channel(site, parameters)?.unwrap_or(stable(site));
-            let wanted = wanted(parameters)?;
-            let head = head(site, channel)?;
-            download(site, head, wanted, Why::rule("the channel's head, sent to where its bytes lie").through(channel))
-        }
-        Route::Download(version) => {
-            let wanted = wanted(parameters)?;
-            let (index, _) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
-            download(site, index, wanted, Why::rule("the release's artifact, sent to where its bytes lie"))
-        }
+        Route::List => list::answer(site, request, Api::V2, parameters),
+        Route::Latest => latest(site, request, Api::V2, channel(site, parameters)?.unwrap_or(stable(site))),
+        Route::Version(asked) => version(site, request, Api::V2, asked, parameters),
+        Route::LatestDownload => latest_download(site, request, Api::V2, parameters),
+        Route::Download(version) => release_download(site, request, Api::V2, version, parameters),
         Route::File { version, os, arch, filename } => {
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
             refuse_recalled(release, index)?;
             let platform = Platform::from_folders(os, arch);
             let target = platform.and_then(|platform| release.target(platform)).filter(|target| *target.filename == *filename);
             let target = target.ok_or_else(|| Refusal::no_artifact(version, os.as_str(), arch).about(index))?;
-            redirect(site, release, target, Why::rule("the path form of a download").of(index))
+            redirect(site, request, Api::V2, release, target, Why::rule("the path form of a download").of(index))
         }
         Route::Attachment { version, filename } => {
             let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
             refuse_recalled(release, index)?;
             let target = release.targets.iter().find(|target| target.platform.is_none() && *target.filename == *filename);
             let target = target.ok_or_else(|| Refusal::no_such_address(request.path))?;
-            redirect(site, release, target, Why::rule("a file that belongs to the release").of(index))
+            redirect(site, request, Api::V2, release, target, Why::rule("a file that belongs to the release").of(index))
         }
     }
 }
 
-fn channel(site: &Site, parameters: &Parameters<'_>) -> Result<Option<usize>, Refusal> {
+/// A channel's head.
+pub(super) fn latest(site: &Site, request: &Request<'_>, api: Api, channel: usize) -> Result<Answer, Refusal> {
+    let head = head(site, channel)?;
+    view(site, request, api, head, channel, Why::rule("a channel's head: its pin, or its highest offered release"))
+}
+
+/// A release by its version.
+pub(super) fn version(
+    site: &Site,
+    request: &Request<'_>,
+    api: Api,
+    version: &str,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Refusal> {
+    let asked = channel(site, parameters)?;
+    let (index, release) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+    view(site, request, api, index, asked.unwrap_or(release.default_channel), Why::rule("a release's own document"))
+}
+
+/// An installer of a channel's head.
+pub(super) fn latest_download(
+    site: &Site,
+    request: &Request<'_>,
+    api: Api,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Refusal> {
+    let channel = channel(site, parameters)?.unwrap_or(stable(site));
+    let wanted = wanted(parameters)?;
+    let why = Why::rule("the channel's head, sent to where its bytes lie").through(channel);
+    download(site, request, api, head(site, channel)?, wanted, why)
+}
+
+/// An installer of a release.
+pub(super) fn release_download(
+    site: &Site,
+    request: &Request<'_>,
+    api: Api,
+    version: &str,
+    parameters: &Parameters<'_>,
+) -> Result<Answer, Refusal> {
+    let wanted = wanted(parameters)?;
+    let (index, _) = site.release(version).ok_or_else(|| Refusal::no_release(version))?;
+    download(site, request, api, index, wanted, Why::rule("the release's artifact, sent to where its bytes lie"))
+}
+
+/// The channel that is asked for.
+pub(super) fn channel(site: &Site, parameters: &Parameters<'_>) -> Result<Option<usize>, Refusal> {
     let names = || site.channels().iter().map(|channel| &*channel.name).collect::<Vec<_>>();
     parameters.one_of(Field::Channel, names, |asked| site.channels().iter().position(|channel| *channel.name == *asked))
 }
 
 /// `stable` is always there.
-fn stable(site: &Site) -> usize {
+pub(super) fn stable(site: &Site) -> usize {
     site.channels().iter().position(|channel| &*channel.name == STABLE).unwrap_or_default()
 }
 
-fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
+/// The release that answers for a channel.
+pub(super) fn head(site: &Site, channel: usize) -> Result<usize, Refusal> {
     let found = site.channels().get(channel);
     found
         .and_then(|channel| channel.head)
         .ok_or_else(|| Refusal::empty_channel(found.map_or(STABLE, |channel| &channel.name)).in_channel(channel))
 }
 
-fn view(site: &Site, request: &Request<'_>, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {
+fn view(site: &Site, request: &Request<'_>, api: Api, index: usize, channel: usize, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
-    let Some(document) = release.view(channel) else {
+    let Some(document) = release.view(api, channel) else {
         let name = site.channel_name(channel).unwrap_or_default();
         return Err(Refusal::not_in_channel(release.version.as_str(), name).about(index).in_channel(channel));
     };
-    let mut headers = site.templates().view();
+    let mut headers = site.templates().view(api);
     release.mark(&mut headers);
     Ok(document.answer(headers, request.headers, why.of(index).through(channel)))
+}
+
+/// The system of a word in a query.
+pub(super) fn system(word: &str) -> Option<Os> {
+    [Os::Windows, Os::Macos].into_iter().find(|os| os.as_str() == word)
 }
 
 /// The platform that a download asks for.
 fn wanted(parameters: &Parameters<'_>) -> Result<Platform, Refusal> {
     let bad =
         |field, message: &str, value, allowed: &[&str]| Err(Bad { field, message: message.to_owned(), value }.refusal(allowed));
-    let system = |word: &str| [Os::Windows, Os::Macos].into_iter().find(|os| os.as_str() == word);
     let Some(os) = parameters.one_of(Field::Platform, || SYSTEMS, system)? else {
         return bad(Field::Platform, "platform is required", None, &SYSTEMS);
     };
@@ -169,26 +193,34 @@ fn wanted(parameters: &Parameters<'_>) -> Result<Platform, Refusal> {
     }
 }
 
-fn download(site: &Site, index: usize, platform: Platform, why: Why) -> Result<Answer, Refusal> {
+fn download(site: &Site, request: &Request<'_>, api: Api, index: usize, platform: Platform, why: Why) -> Result<Answer, Refusal> {
     let release = site.releases().get(index).ok_or_else(Refusal::internal)?;
     refuse_recalled(release, index)?;
     let target = release.target(platform).ok_or_else(|| {
         let arch = platform.folder().split_once('/').map(|(_, arch)| arch);
         Refusal::no_artifact(release.version.as_str(), platform.os().as_str(), arch).about(index)
     })?;
-    redirect(site, release, target, why.of(index))
+    redirect(site, request, api, release, target, why.of(index))
 }
 
 fn refuse_recalled(release: &Release, index: usize) -> Result<(), Refusal> {
     release.recalled.as_deref().map_or(Ok(()), |reason| Err(Refusal::recalled(release.version.as_str(), reason).about(index)))
 }
 
-fn redirect(site: &Site, release: &Release, target: &Target, why: Why) -> Result<Answer, Refusal> {
+fn redirect(
+    site: &Site,
+    request: &Request<'_>,
+    api: Api,
+    release: &Release,
+    target: &Target,
+    why: Why,
+) -> Result<Answer, Refusal> {
     if !site.has_store() {
         return Err(Refusal::unavailable());
     }
-    let mut headers = site.templates().redirect(target);
-    release.mark(&mut headers);
+    let headers = site.templates().redirect(api);
     let why = Why { download: Some(target.platform.map_or(Download::Attachment, Download::Artifact)), ..why };
-    Ok(Answer { status: StatusCode::FOUND, headers, body: Body::Empty, why })
+    let mut answer = artifact::redirect(site, request, target, headers, why)?;
+    release.mark(&mut answer.headers);
+    Ok(answer)
 }

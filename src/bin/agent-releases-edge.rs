@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is shell: its log tells the time")]
 
 use agent_releases::edge::log::{Lines, Log, line, panic_line};
-use agent_releases::edge::{Config, Event, is_host, run};
+use agent_releases::edge::{Config, Event, SecretFiles, is_host, run};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -44,6 +44,48 @@ struct Arguments {
     /// Where to answer operators: /healthz, /ready and /metrics. Default: nowhere
     #[arg(long, env = "AGENT_RELEASES_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    secrets: Secrets,
+}
+
+/// Files of secrets give others no permission, and are read again when they change.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Access")]
+struct Secrets {
+    /// Who may ask with `Authorization: Bearer`: a line a token, `name sha256 [expires_at]`; `agent-releases token new`
+    /// adds one
+    #[arg(long, env = "AGENT_RELEASES_TOKENS", value_name = "FILE")]
+    tokens: Option<PathBuf>,
+    /// What signed links are made with: a key of at least 32 bytes a line, newest first
+    #[arg(long, env = "AGENT_RELEASES_SIGNING_KEYS", value_name = "FILE")]
+    signing_keys: Option<PathBuf>,
+    /// What the application signs its session cookies with (Starlette's SessionMiddleware): a secret of at least 32 bytes
+    /// a line, newest first. The edge then shares the application's secret, and a logout does not revoke a cookie: tokens are
+    /// better for machines
+    #[arg(long, env = "AGENT_RELEASES_SESSION_SECRET", value_name = "FILE")]
+    session_secret: Option<PathBuf>,
+    /// The cookie that holds the session
+    #[arg(long, env = "AGENT_RELEASES_SESSION_COOKIE", value_name = "NAME", default_value = "session", value_parser = word)]
+    session_cookie: String,
+    /// Seconds that a session is good
+    #[arg(long, env = "AGENT_RELEASES_SESSION_MAX_AGE", value_name = "SECONDS", default_value_t = 86_400)]
+    session_max_age: u64,
+    /// The key under which a session holds who it is of
+    #[arg(long, env = "AGENT_RELEASES_SESSION_KEY", value_name = "KEY", default_value = "user_guid", value_parser = word)]
+    session_key: String,
+    /// Seconds that a signed link is good
+    #[arg(long, env = "AGENT_RELEASES_LINK_LIFETIME", value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(60..=86_400))]
+    link_lifetime: u64,
+    /// Who signs for a storage that wants signed addresses: `access-key-id secret-access-key [session-token]`. Default:
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN
+    #[arg(long, env = "AGENT_RELEASES_STORAGE_CREDENTIALS", value_name = "FILE")]
+    storage_credentials: Option<PathBuf>,
+}
+
+/// A name that can stand in a cookie or as a key.
+fn word(text: &str) -> Result<String, String> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if plain { Ok(text.to_owned()) } else { Err("expected a name of letters, digits, `-`, `_` and `.`".to_owned()) }
 }
 
 /// A name for `--host`; nothing, as an empty variable gives it, is none.
@@ -66,6 +108,16 @@ fn main() -> ExitCode {
         idle_timeout: Duration::from_secs(arguments.idle_timeout),
         drain_timeout: Duration::from_secs(arguments.drain_timeout),
         access_log: arguments.access_log,
+        secrets: SecretFiles {
+            tokens: arguments.secrets.tokens,
+            signing_keys: arguments.secrets.signing_keys,
+            session_secret: arguments.secrets.session_secret,
+            storage_credentials: arguments.secrets.storage_credentials,
+            session_cookie: arguments.secrets.session_cookie,
+            session_key: arguments.secrets.session_key,
+            session_max_age: arguments.secrets.session_max_age,
+            link_lifetime: arguments.secrets.link_lifetime,
+        },
     };
     let log = Log::new(std::io::stderr());
     let (lines, panics) = (log.lines(), log.lines());

@@ -10,6 +10,7 @@ mod import;
 mod plan;
 mod preview;
 mod resolve;
+mod token;
 
 use agent_releases::artifacts::Thoroughness;
 use agent_releases::compile::{Baseline, Options};
@@ -56,6 +57,7 @@ enum Command {
     Undraft(edits::Undraft),
     Import(import::Arguments),
     Preview(preview::Arguments),
+    Token(token::Arguments),
     Completions(docs::Completions),
     Man(docs::Man),
 }
@@ -145,6 +147,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Undraft(arguments) => edits::undraft(&arguments, &console),
         Command::Import(arguments) => import::run(&arguments, &console),
         Command::Preview(arguments) => preview::run(&arguments, &console),
+        Command::Token(arguments) => token::run(&arguments, &console),
         Command::Completions(arguments) => docs::completions(&arguments, &console),
         Command::Man(arguments) => docs::man(&arguments, &console),
     };

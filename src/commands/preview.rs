@@ -3,7 +3,7 @@
 use super::console::{Console, counted};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::compile::{Options, compile};
-use agent_releases::edge::{Config, Event, run as serve};
+use agent_releases::edge::{Config, Event, SecretFiles, run as serve};
 use agent_releases::problem::Problem;
 use clap::Args;
 use std::net::SocketAddr;
@@ -41,6 +41,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         idle_timeout: Duration::from_secs(75),
         drain_timeout: Duration::from_secs(1),
         access_log: false,
+        secrets: SecretFiles::default(),
     };
     let console = *console;
     // Ends with the process, which ends with the edge.
@@ -96,6 +97,15 @@ fn tell(event: &Event<'_>, console: Console) {
             console.say("downloads are answered 503: the catalog has no base_url, and there is no artifacts folder")
         }
         Event::StoreGone(error) => console.say(&format!("the artifacts folder cannot be opened: {error}")),
-        Event::Narrowed(_) | Event::AdminListening(_) | Event::Request(_) | Event::Panicked { .. } | Event::Draining => {}
+        Event::NobodyKnown => console.say("nobody has credentials here: what asks for them refuses everybody"),
+        Event::NoDirectDownloads
+        | Event::NoStorageCredentials
+        | Event::SecretsReloaded
+        | Event::SecretsRefused(_)
+        | Event::Narrowed(_)
+        | Event::AdminListening(_)
+        | Event::Request(_)
+        | Event::Panicked { .. }
+        | Event::Draining => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Folders, Outcome};
-use agent_releases::answer::{Answer, Body, Request, Site, answer, artifact, refuse, without_body};
+use agent_releases::answer::{Answer, Body, Request, Secrets, Site, answer, artifact, refuse, without_body};
 use agent_releases::compile::compile;
 use agent_releases::edge::{RawHead, gate};
 use agent_releases::store::Store;
@@ -69,12 +69,12 @@ fn ask(arguments: &Arguments, site: &Site, target: &str, mut headers: HeaderMap)
     *head.headers_mut() = headers;
     let raw = RawHead { lines: head.headers().len(), ..RawHead::default() };
     if let Err(refusal) = gate(&head, &raw, &[]) {
-        let answer = refuse(site, head.uri().path(), &refusal);
+        let answer = refuse(site, target, &refusal);
         return Ok(if *head.method() == Method::HEAD { without_body(answer) } else { answer });
     }
     // As a browser does: what stands behind a `#` is not sent.
     let target = head.uri().path_and_query().map_or(target, |target| target.as_str());
-    let request = Request::new(head.method(), target, head.headers());
+    let request = Request::new(head.method(), target, head.headers()).knowing(Secrets::trusting(), || 0);
     let answer = answer(site, &request);
     let Body::Artifact(stored) = &answer.body else { return Ok(answer) };
     let store = Store::open(&arguments.folders.artifacts).ok();

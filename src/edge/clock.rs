@@ -2,7 +2,7 @@
 
 use http::header::HeaderValue;
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What one core knows of the wall clock.
 pub(super) struct Clock {
@@ -53,4 +53,9 @@ mod tests {
         clock.shows(start + Duration::from_secs(1));
         assert_eq!(clock.date(), None, "hyper is right again");
     }
+}
+
+/// The system's clock, in whole seconds since 1970.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -66,6 +66,25 @@ pub fn line(event: &Event<'_>, now: SystemTime) -> Option<String> {
         Event::NoStore => {
             ("warn", "downloads are answered 503: the site has no base_url, and there is no --artifacts", Value::Null)
         }
+        Event::NoDirectDownloads => (
+            "warn",
+            "direct downloads are not possible: without --artifacts the Active API redirects to the storage",
+            Value::Null,
+        ),
+        Event::NobodyKnown => (
+            "warn",
+            "everybody is refused where credentials are asked for: there are neither --tokens nor a --session-secret",
+            Value::Null,
+        ),
+        Event::NoStorageCredentials => (
+            "warn",
+            "downloads are answered 503: the storage wants signed addresses, and there are no --storage-credentials",
+            Value::Null,
+        ),
+        Event::SecretsReloaded => ("info", "tokens, keys and secrets reloaded", Value::Null),
+        Event::SecretsRefused(error) => {
+            ("error", "tokens, keys and secrets refused, those from before are kept", json!({"error": error.to_string()}))
+        }
         Event::Reloaded(site) => (
             "info",
             "reloaded",

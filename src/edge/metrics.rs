@@ -1,7 +1,8 @@
 //! What the edge has counted, in Prometheus's text format 0.0.4.
 
 use super::serve::Shared;
-use super::tally::{BUCKETS, Family, Overdue, STATUSES, Tally, V1_ADDRESSES};
+use super::tally::{BUCKETS, Overdue, STATUSES, Tally, V1_ADDRESSES};
+use crate::answer::Family;
 use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -113,6 +114,10 @@ fn snapshot(page: &mut Page, shared: &Shared) {
     page.metric(name, "counter", "New snapshots that were taken up, and that were refused.");
     page.sample(name, &[("result", "accepted")], shared.reloads.accepted.load(Relaxed));
     page.sample(name, &[("result", "refused")], shared.reloads.refused.load(Relaxed));
+    let name = "agent_releases_secrets_reloads_total";
+    page.metric(name, "counter", "How often tokens, keys and secrets were read again, and how often that was refused.");
+    page.sample(name, &[("result", "accepted")], shared.reloads.secrets_accepted.load(Relaxed));
+    page.sample(name, &[("result", "refused")], shared.reloads.secrets_refused.load(Relaxed));
     let name = "agent_releases_snapshot_refused";
     let refused = u8::from(shared.reloads.is_refused.load(Relaxed));
     page.single(name, "gauge", "1 while the folder holds a snapshot that the edge does not take up.", refused);

@@ -5,7 +5,7 @@
 //!
 //! In reading order: `limits` (the table), `serve` (listeners, connections), `socket` and `conversation` (what one
 //! connection's parts know of it), `clock`, `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
-//! way), `reload` (another site), `tally` and `downloads` (what is counted), `admin` and `metrics` (where it is shown), `log`.
+//! way), `reload` (another site), `secrets` (what a site must not hold), `tally` and `downloads` (what is counted), `admin` and `metrics` (where it is shown), `log`.
 
 #![allow(clippy::disallowed_methods, reason = "the edge is shell")]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
@@ -23,6 +23,7 @@ pub mod log;
 mod metrics;
 mod reload;
 mod respond;
+mod secrets;
 mod serve;
 mod socket;
 mod tally;
@@ -30,6 +31,7 @@ mod tally;
 pub use gate::{check as gate, is_host};
 pub use heads::RawHead;
 pub use limits::Caps;
+pub use secrets::{SecretFiles, SecretsError};
 
 use crate::answer::{Site, SiteError};
 use crate::store::Store;
@@ -66,6 +68,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Whether each request is told.
     pub access_log: bool,
+    /// What a site must not hold.
+    pub secrets: SecretFiles,
 }
 
 /// What an operator wants to know.
@@ -79,6 +83,16 @@ pub enum Event<'a> {
     Narrowed(Caps),
     /// Every download will be answered 503: there is no address of a storage, and no folder of artifacts.
     NoStore,
+    /// The Active API sends to the storage; agents that update themselves take only the bytes.
+    NoDirectDownloads,
+    /// Addresses ask for credentials, and nobody has any: there are no tokens and no session secret.
+    NobodyKnown,
+    /// Redirects to the storage are to be signed, and there is nothing to sign with: they are answered 503.
+    NoStorageCredentials,
+    /// Tokens, keys and secrets were read again.
+    SecretsReloaded,
+    /// They were not, because a file of them is not as it should be; those from before are kept.
+    SecretsRefused(&'a SecretsError),
     /// Another snapshot is served from now on.
     Reloaded(&'a Site),
     /// A new snapshot is not accepted; the last good one is kept.
@@ -144,6 +158,9 @@ pub enum EdgeError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of secrets is not as it should be.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The system refuses something.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -189,10 +206,11 @@ fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shar
         .as_deref()
         .map(|path| Store::open(path).map_err(|source| EdgeError::Artifacts { path: path.display().to_string(), source }))
         .transpose()?;
+    let secrets = config.secrets.read()?;
     let (site, seen) = reload::first(&config.site, store.is_some())?;
     let [connections, streams, lingering] = serve::places(caps);
     let shared = Shared {
-        serving: ArcSwap::from_pointee(Serving::new(site, None)),
+        serving: ArcSwap::from_pointee(Serving::new(site, secrets.into(), None)),
         reloads: reload::Reloads::default(),
         store: ArcSwapOption::from_pointee(store),
         hosts: config.hosts.clone(),
@@ -223,9 +241,7 @@ async fn serve_all(config: &Config, tell: Tell) -> Result<(), EdgeError> {
     if caps != Caps::FULL {
         (shared.tell)(&Event::Narrowed(caps));
     }
-    if !shared.serving.load().site.has_store() {
-        (shared.tell)(&Event::NoStore);
-    }
+    reload::warn(&shared, None);
     (shared.tell)(&Event::Listening(address));
     if let Some(address) = admin {
         (shared.tell)(&Event::AdminListening(address));

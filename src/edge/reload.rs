@@ -3,10 +3,11 @@
 use super::downloads::Downloads;
 use super::serve::Shared;
 use super::{Config, Event, Signals};
-use crate::answer::{Site, SiteError};
+use crate::answer::{Secrets, Site, SiteError};
 use crate::store::Store;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -57,17 +58,38 @@ pub(super) fn first(folder: &Path, local_store: bool) -> Result<(Site, Option<Fi
 
 /// A site with what the edge counts about it.
 pub(super) struct Serving {
-    pub(super) site: Site,
-    pub(super) downloads: Downloads,
+    pub(super) site: Arc<Site>,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) downloads: Arc<Downloads>,
     since: Instant,
 }
 
 impl Serving {
     /// A site that takes the place of another.
-    pub(super) fn new(site: Site, before: Option<&Serving>) -> Self {
+    pub(super) fn new(site: Site, secrets: Arc<Secrets>, before: Option<&Serving>) -> Self {
         let same = before.filter(|before| before.site.id() == site.id());
         let since = same.map_or_else(Instant::now, |before| before.since);
-        Self { downloads: Downloads::next(before.map(|before| &before.downloads), &site), site, since }
+        let downloads = Downloads::next(before.map(|before| &*before.downloads), &site).into();
+        Self { downloads, site: site.into(), secrets, since }
+    }
+
+    /// The same site with other secrets.
+    fn with(&self, secrets: Secrets) -> Self {
+        Self { site: Arc::clone(&self.site), secrets: secrets.into(), downloads: Arc::clone(&self.downloads), since: self.since }
+    }
+
+    /// What an operator should know of what is served.
+    fn lacks(&self) -> Vec<Event<'static>> {
+        let Self { site, secrets, .. } = self;
+        // Whoever has given no credentials does without the Active API.
+        let uses_active = site.has_active() && (secrets.knows_somebody() || secrets.signs_links());
+        let warnings = [
+            (!site.has_store(), Event::NoStore),
+            (uses_active && site.has_store() && !site.sends_artifacts(), Event::NoDirectDownloads),
+            (site.requires_access() && !secrets.knows_somebody(), Event::NobodyKnown),
+            (site.is_presigned() && !secrets.signs_for_storage(), Event::NoStorageCredentials),
+        ];
+        warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, event)| event).collect()
     }
 
     /// How long it has been served.
@@ -83,6 +105,19 @@ pub(super) struct Reloads {
     pub(super) refused: AtomicU64,
     /// The folder holds one that is refused now.
     pub(super) is_refused: AtomicBool,
+    /// How often secrets were read again, and how often not.
+    pub(super) secrets_accepted: AtomicU64,
+    pub(super) secrets_refused: AtomicU64,
+}
+
+/// Tells what an operator should know, unless it was so before.
+pub(super) fn warn(shared: &Shared, before: Option<&Serving>) {
+    let known = before.map(Serving::lacks).unwrap_or_default();
+    for warning in shared.serving.load().lacks() {
+        if !known.iter().any(|known| std::mem::discriminant(known) == std::mem::discriminant(&warning)) {
+            (shared.tell)(&warning);
+        }
+    }
 }
 
 /// Why the edge is to end.
@@ -100,6 +135,8 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
     let (mut asked, mut is_another) = (false, false);
+    // Older than what was read, so that nothing that came after it is missed; a file that changed meanwhile is read twice.
+    let mut secrets_seen = None;
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Drain,
@@ -115,6 +152,11 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
                 continue;
             }
             () = tokio::time::sleep(INTERVAL) => refused.looked(),
+        }
+        let secrets_now = config.secrets.fingerprint();
+        if asked || secrets_seen.as_ref() != Some(&secrets_now) {
+            take_secrets(config, shared, secrets_seen.is_some());
+            secrets_seen = Some(secrets_now);
         }
         let now = Fingerprint::of(&config.site);
         // What is asked for during a read is done after it.
@@ -144,15 +186,12 @@ fn take(read: Result<Site, SiteError>, is_another: bool, shared: &Shared, refuse
             let before = shared.serving.load_full();
             // The same site again is news after a refusal: it says that all is well.
             let is_news = site.id() != before.site.id() || refused.why.is_some();
-            let lost_store = before.site.has_store() && !site.has_store();
-            shared.serving.store(Serving::new(site, Some(&before)).into());
+            shared.serving.store(Serving::new(site, Arc::clone(&before.secrets), Some(&before)).into());
             if is_news {
                 shared.reloads.accepted.fetch_add(1, Relaxed);
                 (shared.tell)(&Event::Reloaded(&shared.serving.load().site));
             }
-            if lost_store {
-                (shared.tell)(&Event::NoStore);
-            }
+            warn(shared, Some(&before));
             *refused = Refused::default();
         }
         Err(error) => {
@@ -160,6 +199,26 @@ fn take(read: Result<Site, SiteError>, is_another: bool, shared: &Shared, refuse
                 shared.reloads.refused.fetch_add(1, Relaxed);
                 (shared.tell)(&Event::Refused(&error));
             }
+        }
+    }
+}
+
+/// Takes up secrets that are all as they should be, keeps the old ones if not. They are short and lie beside the program:
+/// they are read here, so that nobody asks for a revoked token's end twice.
+fn take_secrets(config: &Config, shared: &Shared, is_news: bool) {
+    let before = shared.serving.load_full();
+    match config.secrets.read() {
+        Ok(secrets) => {
+            shared.serving.store(before.with(secrets).into());
+            if is_news {
+                shared.reloads.secrets_accepted.fetch_add(1, Relaxed);
+                (shared.tell)(&Event::SecretsReloaded);
+            }
+            warn(shared, Some(&before));
+        }
+        Err(error) => {
+            shared.reloads.secrets_refused.fetch_add(1, Relaxed);
+            (shared.tell)(&Event::SecretsRefused(&error));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::conversation::Conversation;
 use super::heads::RawHead;
 use super::reload::Serving;
 use super::serve::Shared;
-use super::{Event, gate, log};
+use super::{Event, clock, gate, log};
 use crate::answer::{Answer, Body, Refusal, Request, Stored, answer, artifact, refuse, without_body};
 use crate::store::Store;
 use http::header::{CONNECTION, DATE, HeaderValue};
@@ -107,7 +107,7 @@ impl Asking<'_> {
 
     fn question(&self) -> Request<'_> {
         let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
-        Request::new(self.request.method(), target, self.request.headers())
+        Request::new(self.request.method(), target, self.request.headers()).knowing(&self.serving.secrets, clock::unix_seconds)
     }
 
     /// The response, or the artifact whose file has to be looked at first.
@@ -124,7 +124,8 @@ impl Asking<'_> {
     }
 
     fn refused(&self, refusal: &Refusal) -> Answer {
-        let answer = refuse(&self.serving.site, self.request.uri().path(), refusal);
+        let target = self.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let answer = refuse(&self.serving.site, target, refusal);
         if *self.request.method() == Method::HEAD { without_body(answer) } else { answer }
     }
 

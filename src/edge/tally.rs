@@ -1,5 +1,6 @@
 //! What one core counts: plain numbers that only it writes, so that counting costs no lock and no shared cache line.
 
+use crate::answer::Family;
 use http::StatusCode;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,42 +17,6 @@ impl Count {
 
     pub(super) fn get(&self) -> u64 {
         self.0.load(Relaxed)
-    }
-}
-
-/// The families of addresses, as operators know them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    V2,
-    V1,
-    Active,
-    Artifacts,
-    Other,
-}
-
-impl Family {
-    pub(super) const ALL: [Family; 5] = [Family::V2, Family::V1, Family::Active, Family::Artifacts, Family::Other];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Family::V2 => "v2",
-            Family::V1 => "v1",
-            Family::Active => "active",
-            Family::Artifacts => "artifacts",
-            Family::Other => "other",
-        }
-    }
-
-    /// The family of a path.
-    pub(super) fn of(path: &str) -> Self {
-        let bases = [
-            ("/v2/agent-releases", Family::V2),
-            ("/artifacts", Family::Artifacts),
-            ("/internal/v1/agent", Family::V1),
-            ("/api/agent/v1/releases", Family::Active),
-        ];
-        let below = |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        bases.into_iter().find(|(base, _)| below(base)).map_or(Family::Other, |(_, family)| family)
     }
 }
 

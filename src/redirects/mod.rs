@@ -5,7 +5,7 @@
 #[cfg(feature = "cli")]
 mod planning;
 #[cfg(feature = "cli")]
-pub use planning::{RedirectMap, path_address, plan, query_address};
+pub use planning::{RedirectMap, path_address, plan, query_address, v1_address};
 
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -41,6 +41,19 @@ pub struct ReadMap<'a> {
     /// `None` when the edge serves the artifacts itself.
     #[serde(borrow)]
     pub base_url: Option<Cow<'a, str>>,
+    /// How the storage wants its addresses signed.
+    #[serde(borrow)]
+    pub presign: Option<Presign<'a>>,
     /// A row for each artifact and attachment.
     pub rows: Vec<Row<'a>>,
+}
+
+/// Addresses of the storage are to be signed by the edge, for one GET each.
+#[derive(Deserialize, serde::Serialize)]
+pub struct Presign<'a> {
+    /// The store's region.
+    #[serde(borrow)]
+    pub region: Cow<'a, str>,
+    /// Seconds that a signed address stays valid.
+    pub lifetime: u64,
 }

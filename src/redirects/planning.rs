@@ -1,6 +1,6 @@
 //! Planning: what only the compiler does.
 
-use super::LOCAL_BASE;
+use super::{LOCAL_BASE, Presign};
 use crate::catalog::{Artifact, Catalog};
 use crate::words::{BaseUrl, Platform, Sha256, Version};
 use serde::Serialize;
@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct RedirectMap<'a> {
     /// Where the rows' locations begin; `null` when the edge serves the artifacts itself.
     pub base_url: Option<&'a str>,
+    /// How the storage wants its addresses signed; `null` when it does not.
+    pub presign: Option<Presign<'a>>,
     /// The address forms; `{version}`, `{channel}` and `{filename}` stand for a row's and a channel's own.
     pub forms: Vec<Form>,
     /// What `{channel}` leads to.
@@ -47,7 +49,11 @@ pub struct PlannedRow<'a> {
 
 /// Plans every redirect of a catalog.
 pub fn plan(catalog: &Catalog) -> RedirectMap<'_> {
-    let base_url = catalog.storage().base_url.as_ref().map(BaseUrl::as_str);
+    let storage = catalog.storage();
+    let signed = storage.presign.as_ref().and_then(|presign| presign.base_url.as_ref());
+    let base_url = signed.or(storage.base_url.as_ref()).map(BaseUrl::as_str);
+    let presign = storage.presign.as_ref();
+    let presign = presign.map(|presign| Presign { region: presign.region.as_str().into(), lifetime: presign.lifetime });
     let rows = catalog.releases().iter().flat_map(|release| {
         let version = release.version.as_str();
         release.artifacts.iter().chain(&release.attachments).map(move |artifact| PlannedRow {
@@ -65,16 +71,26 @@ pub fn plan(catalog: &Catalog) -> RedirectMap<'_> {
         channel: channel.name.as_str(),
         head: channel.head.and_then(|head| catalog.releases().get(head)).map(|release| release.version.as_str()),
     });
-    RedirectMap { base_url, forms: forms(), channels: channels.collect(), rows: rows.collect() }
+    RedirectMap {
+        base_url,
+        presign,
+        forms: forms(catalog.v1().is_some_and(|v1| !v1.gone)),
+        channels: channels.collect(),
+        rows: rows.collect(),
+    }
 }
 
-fn forms() -> Vec<Form> {
+fn forms(v1: bool) -> Vec<Form> {
     let mut forms = Vec::new();
     for platform in Platform::ALL {
         let mut form = |address: String| forms.push(Form { address, platform: Some(platform.id()) });
         if let Some(query) = platform.query() {
             form(format!("/v2/agent-releases/latest/download?channel={{channel}}&{query}"));
             form(format!("/v2/agent-releases/{{version}}/download?{query}"));
+            if v1 {
+                form(format!("/internal/v1/agent/downloads/latest?channel={{channel}}&{query}"));
+                form(format!("/internal/v1/agent/downloads/{{version}}?{query}"));
+            }
         }
         form(format!("/v2/agent-releases/{{version}}/download/{}/{{filename}}", platform.folder()));
     }
@@ -86,6 +102,11 @@ fn forms() -> Vec<Form> {
 /// platform that V2 does not show.
 pub fn query_address(version: &Version, platform: Platform) -> Option<String> {
     platform.query().map(|query| format!("/v2/agent-releases/{version}/download?{query}"))
+}
+
+/// The version-pinned address of an artifact in V1.
+pub fn v1_address(version: &Version, platform: Platform) -> Option<String> {
+    platform.query().map(|query| format!("/internal/v1/agent/downloads/{version}?{query}"))
 }
 
 /// The path form of an artifact's address, which ends in its file name.

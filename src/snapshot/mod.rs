@@ -20,5 +20,7 @@ pub const INDEX: &str = "snapshot.json";
 pub const REDIRECTS: &str = "redirects.json";
 /// The table that the edge makes its own indexes from.
 pub const SITE: &str = "private/site.json";
+/// The active releases.
+pub const ACTIVE: &str = "private/active.json";
 /// Every version ever published, with what may never change of it.
 pub const LEDGER: &str = "private/ledger.json";

@@ -55,8 +55,8 @@ pub struct Storage {
 pub struct Presign {
     /// The store's region.
     pub region: String,
-    /// The store's own address, when it is not the provider's.
-    pub endpoint: Option<HttpsUrl>,
+    /// The base address below the store's own endpoint, when that is not the host of `base_url`.
+    pub base_url: Option<BaseUrl>,
     /// Seconds that an address stays valid, 60–86,400.
     pub lifetime: u64,
 }
@@ -158,12 +158,12 @@ fn read_storage(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Storage {
     let insecure = reader.boolean(&mut table, "insecure").is_some_and(|insecure| insecure.value);
     let base_url = reader.parsed(&mut table, "base_url", |text| BaseUrl::parse(text, insecure)).map(|url| url.value);
     let key = reader.word(&mut table, "key").map(|key| key.value).unwrap_or_default();
-    let presign = read_presign(reader, &mut table, base_url.is_some());
+    let presign = read_presign(reader, &mut table, base_url.as_ref(), insecure);
     reader.close(table);
     Storage { base_url, key, presign }
 }
 
-fn read_presign(reader: &mut Reader<'_>, storage: &mut Table<'_>, has_base: bool) -> Option<Presign> {
+fn read_presign(reader: &mut Reader<'_>, storage: &mut Table<'_>, base_url: Option<&BaseUrl>, insecure: bool) -> Option<Presign> {
     let mut table = reader.inner(storage, "presign")?;
     let region_word = |text: &str| {
         let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -176,15 +176,16 @@ fn read_presign(reader: &mut Reader<'_>, storage: &mut Table<'_>, has_base: bool
             reader.missing(&table, name);
         }
     }
-    if !has_base && !storage.has("base_url") {
+    if base_url.is_none() && !storage.has("base_url") {
         let span = table.span.clone();
         reader.problem(&span, "storage.presign: signed addresses need a `base_url` to sign");
     }
-    let endpoint = reader.parsed(&mut table, "endpoint", HttpsUrl::parse).map(|url| url.value);
+    let endpoint = reader.parsed(&mut table, "endpoint", |text| BaseUrl::endpoint(text, insecure));
     let lifetime = reader.number(&mut table, "lifetime", 60..=86_400, "a lifetime of 60 to 86400 seconds");
     reader.close(table);
     kind?;
-    Some(Presign { region: region?.value, endpoint, lifetime: lifetime?.value })
+    let base_url = endpoint.and_then(|endpoint| Some(base_url?.at(&endpoint.value)));
+    Some(Presign { region: region?.value, base_url, lifetime: lifetime?.value })
 }
 
 fn read_channels(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Vec<ChannelEntry> {

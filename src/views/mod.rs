@@ -1,8 +1,10 @@
 //! Everything that is published, one file each; the table below is the whole list.
 
+mod active;
 mod history;
 mod openapi;
 mod site;
+mod v1;
 mod v2;
 
 use crate::catalog::Catalog;
@@ -14,7 +16,8 @@ use rayon::prelude::*;
 /// A view adds its files to the snapshot.
 type View = fn(&Catalog, &mut Snapshot);
 
-const VIEWS: &[View] = &[v2::render, history::render, openapi::render, site::render, ledger, redirect_map];
+const VIEWS: &[View] =
+    &[v2::render, v1::render, active::render, history::render, openapi::render, site::render, ledger, redirect_map];
 
 /// The whole site: every view of the table, side by side.
 pub fn render(catalog: &Catalog) -> Snapshot {

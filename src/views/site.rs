@@ -17,6 +17,7 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
             .iter()
             .map(|channel| ChannelEntry { name: channel.name.as_str().into(), head: channel.head.and_then(version_at) })
             .collect(),
+        v1: catalog.v1().map(|v1| super::v1::entry(catalog, v1)),
         releases: catalog
             .releases()
             .iter()

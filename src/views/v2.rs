@@ -5,7 +5,7 @@ use crate::catalog::{Artifact, Catalog, Release, State};
 use crate::policy::Policy;
 use crate::redirects::query_address;
 use crate::snapshot::Snapshot;
-use crate::words::{Channel, HttpsUrl, Platform, Timestamp};
+use crate::words::{Channel, HttpsUrl, Os, Platform, Timestamp, Version};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -22,8 +22,9 @@ pub(super) struct AgentRelease<'a> {
     artifacts: Artifacts<'a>,
 }
 
+/// The installers that V2 and V1 show.
 #[derive(Serialize)]
-struct Artifacts<'a> {
+pub(super) struct Artifacts<'a> {
     windows: Option<AgentArtifact<'a>>,
     macos: Macos<'a>,
 }
@@ -45,8 +46,8 @@ struct AgentArtifact<'a> {
 
 /// The first page of a list.
 #[derive(Serialize)]
-struct List<'a> {
-    data: Vec<AgentRelease<'a>>,
+pub(super) struct List<T> {
+    data: Vec<T>,
     total_count: usize,
     next_cursor: Option<String>,
 }
@@ -74,41 +75,60 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
         }
         snapshot.document(&format!("{FOLDER}/latest/{}.json", channel.name), bytes, Policy::Moving, access, &[]);
     }
-    snapshot.document(&format!("{FOLDER}/index.json"), json(&first_page(catalog)), Policy::Moving, access, &[]);
+    let page = first_page(catalog, |release, stable| agent_release(catalog, release, stable));
+    snapshot.document(&format!("{FOLDER}/index.json"), json(&page), Policy::Moving, access, &[]);
 }
 
 pub(super) fn agent_release<'a>(catalog: &'a Catalog, release: &'a Release, channel: usize) -> AgentRelease<'a> {
-    let artifact = |platform| {
-        release
-            .artifacts
-            .iter()
-            .find(|artifact| artifact.platform == Some(platform))
-            .map(|artifact| agent_artifact(release, platform, artifact))
-    };
     AgentRelease {
-        channel: catalog.channels().get(channel).map_or(Channel::LATEST, |channel| channel.name.as_str()),
+        channel: channel_name(catalog, channel),
         version: release.version.as_str(),
         published_at: release.published_at.as_ref(),
         notes_url: release.notes_url.as_ref().map(HttpsUrl::as_str),
-        artifacts: Artifacts {
-            windows: artifact(Platform::WindowsX86_64),
-            macos: Macos { arm64: artifact(Platform::MacosArm64), x86_64: artifact(Platform::MacosX86_64) },
-        },
+        artifacts: artifacts(release, query_address),
     }
 }
 
-fn agent_artifact<'a>(release: &Release, platform: Platform, artifact: &'a Artifact) -> AgentArtifact<'a> {
+pub(super) fn channel_name(catalog: &Catalog, channel: usize) -> &str {
+    catalog.channels().get(channel).map_or(Channel::LATEST, |channel| channel.name.as_str())
+}
+
+/// The installers, each at the address that `address` gives it.
+pub(super) fn artifacts(release: &Release, address: fn(&Version, Platform) -> Option<String>) -> Artifacts<'_> {
+    let artifact = |platform| {
+        let artifact = release.artifacts.iter().find(|artifact| artifact.platform == Some(platform))?;
+        Some(agent_artifact(artifact, address(&release.version, platform)?))
+    };
+    Artifacts {
+        windows: artifact(Platform::WindowsX86_64),
+        macos: Macos { arm64: artifact(Platform::MacosArm64), x86_64: artifact(Platform::MacosX86_64) },
+    }
+}
+
+impl Artifacts<'_> {
+    /// Those of one system; the places of the others stay, empty.
+    pub(super) fn of(mut self, os: Os) -> Self {
+        match os {
+            Os::Windows => self.macos = Macos { arm64: None, x86_64: None },
+            Os::Macos => self.windows = None,
+            Os::Linux => {}
+        }
+        self
+    }
+}
+
+fn agent_artifact(artifact: &Artifact, download_url: String) -> AgentArtifact<'_> {
     AgentArtifact {
         filename: artifact.filename.as_str(),
         content_type: artifact.content_type.as_str(),
         size_bytes: artifact.size_bytes,
         sha256: artifact.sha256.map(|sha256| sha256.hex()),
-        download_url: query_address(&release.version, platform).unwrap_or_default(),
+        download_url,
     }
 }
 
-/// What `GET /v2/agent-releases` answers without any parameter.
-fn first_page(catalog: &Catalog) -> List<'_> {
+/// What a list answers without any parameter, each release as `show` makes it of stable.
+pub(super) fn first_page<'a, T>(catalog: &'a Catalog, show: impl Fn(&'a Release, usize) -> T) -> List<T> {
     use crate::lists::{Cursor, DEFAULT_PAGE_SIZE, Order, SortBy, SortKey};
     let Some(stable) = catalog.channels().iter().position(|channel| channel.name.as_str() == Channel::STABLE) else {
         return List { data: Vec::new(), total_count: 0, next_cursor: None };
@@ -123,7 +143,7 @@ fn first_page(catalog: &Catalog) -> List<'_> {
     let page = listed.get(..DEFAULT_PAGE_SIZE.min(listed.len())).unwrap_or_default();
     let next = page.last().filter(|_| listed.len() > page.len());
     List {
-        data: page.iter().map(|release| agent_release(catalog, release, stable)).collect(),
+        data: page.iter().map(|release| show(release, stable)).collect(),
         total_count: listed.len(),
         next_cursor: next.map(|last| {
             Cursor { channel: Channel::STABLE, sort_by: SortBy::PublishedAt, order: Order::Desc, key: key(last) }.encode()

@@ -24,8 +24,9 @@ pub use guid::Guid;
 pub use key::{KeyParts, KeyTemplate, StorageKey};
 pub use platform::{Arch, Os, Platform};
 pub use reason::Reason;
+pub(crate) use sha256::hex;
 pub use sha256::{Hasher, Sha256};
-pub use time::{Date, Timestamp};
+pub use time::{Date, Moment, Timestamp};
 pub use url::{BaseUrl, HttpsUrl};
 pub use version::Version;
 

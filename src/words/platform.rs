@@ -42,6 +42,8 @@ struct Row {
     folder: &'static str,
     /// The query that names the platform in V2 and V1, which do not show Linux.
     query: Option<&'static str>,
+    /// The name in the Active API.
+    active_id: &'static str,
 }
 
 const ROWS: [Row; 5] = [
@@ -52,6 +54,7 @@ const ROWS: [Row; 5] = [
         arch: Arch::X86_64,
         folder: "windows",
         query: Some("platform=windows"),
+        active_id: "windows-amd64",
     },
     Row {
         platform: Platform::MacosArm64,
@@ -60,6 +63,7 @@ const ROWS: [Row; 5] = [
         arch: Arch::Arm64,
         folder: "macos/arm64",
         query: Some("platform=macos&arch=arm64"),
+        active_id: "darwin-arm64",
     },
     Row {
         platform: Platform::MacosX86_64,
@@ -68,6 +72,7 @@ const ROWS: [Row; 5] = [
         arch: Arch::X86_64,
         folder: "macos/x86_64",
         query: Some("platform=macos&arch=x86_64"),
+        active_id: "darwin-amd64",
     },
     Row {
         platform: Platform::LinuxX86_64,
@@ -76,6 +81,7 @@ const ROWS: [Row; 5] = [
         arch: Arch::X86_64,
         folder: "linux/x86_64",
         query: None,
+        active_id: "linux-amd64",
     },
     Row {
         platform: Platform::LinuxArm64,
@@ -84,12 +90,17 @@ const ROWS: [Row; 5] = [
         arch: Arch::Arm64,
         folder: "linux/arm64",
         query: None,
+        active_id: "linux-arm64",
     },
 ];
 
 impl Platform {
     /// Every platform, in the order of the table (the order of the enum).
     pub const ALL: [Platform; 5] = [ROWS[0].platform, ROWS[1].platform, ROWS[2].platform, ROWS[3].platform, ROWS[4].platform];
+
+    /// Every platform, in the order in which the Active API shows them.
+    pub const ACTIVE_ORDER: [Platform; 5] =
+        [Platform::MacosArm64, Platform::MacosX86_64, Platform::LinuxX86_64, Platform::LinuxArm64, Platform::WindowsX86_64];
 
     const fn row(self) -> &'static Row {
         match self {
@@ -124,6 +135,16 @@ impl Platform {
     /// The query that names it in V2 and V1; `None` where those do not show it.
     pub const fn query(self) -> Option<&'static str> {
         self.row().query
+    }
+
+    /// The name in the Active API: `windows-amd64`, `darwin-arm64`.
+    pub const fn active_id(self) -> &'static str {
+        self.row().active_id
+    }
+
+    /// The platform of a name in the Active API.
+    pub fn from_active_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|platform| platform.active_id() == id)
     }
 
     /// The platform of a path form's folders; `arch` is `None` where the form has only one folder.

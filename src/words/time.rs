@@ -28,7 +28,26 @@ fn fits(text: &str, form: &str) -> bool {
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(|(b, f)| if f == b'0' { b.is_ascii_digit() } else { b == f })
 }
 
-#[cfg(feature = "cli")]
+/// A point in time as a number, for comparing with a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Word for Moment {
+    /// Reads what [`Timestamp::from_input`] reads, from 1970 on.
+    fn parse(text: &str) -> Result<Self, Expected> {
+        const EXPECTED: Expected = "a time after 1970, such as 2026-12-31T00:00:00Z";
+        let moment = Timestamp::from_input(text)?.moment().ok_or(EXPECTED)?;
+        u64::try_from(moment.as_second()).map(Self).map_err(|_| EXPECTED)
+    }
+}
+
+impl Moment {
+    /// Seconds since 1970.
+    pub fn unix_seconds(self) -> u64 {
+        self.0
+    }
+}
+
 impl Timestamp {
     /// Reads what a person wrote: an offset instead of `Z`, none to three fraction digits. Comes out normalised.
     pub fn from_input(text: &str) -> Result<Self, Expected> {
@@ -63,7 +82,6 @@ impl Timestamp {
 }
 
 /// `+02:00` as a duration; nothing is UTC.
-#[cfg(feature = "cli")]
 fn offset_of(offset: &str) -> Option<jiff::SignedDuration> {
     let Some((hours, minutes)) = offset.split_once(':') else { return Some(jiff::SignedDuration::ZERO) };
     let (west, hours) = (hours.starts_with('-'), hours.trim_start_matches(['+', '-']).parse().ok().filter(|hours| *hours < 24)?);
@@ -72,7 +90,22 @@ fn offset_of(offset: &str) -> Option<jiff::SignedDuration> {
     if west { duration.checked_neg() } else { Some(duration) }
 }
 
-#[cfg(feature = "cli")]
+impl Date {
+    /// The day's first moment in UTC, in seconds since 1970.
+    pub fn unix_seconds(&self) -> i64 {
+        self.first_moment().map_or(0, |moment| moment.as_second())
+    }
+
+    /// The day's first moment as headers show it (RFC 9110 §5.6.7): `Thu, 31 Dec 2026 00:00:00 GMT`.
+    pub fn http_date(&self) -> String {
+        self.first_moment().map(|moment| moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap_or_default()
+    }
+
+    fn first_moment(&self) -> Option<jiff::Timestamp> {
+        format!("{self}T00:00:00Z").parse().ok()
+    }
+}
+
 impl Word for Date {
     fn parse(text: &str) -> Result<Self, Expected> {
         const EXPECTED: Expected = "a day such as 2026-03-01";

@@ -55,6 +55,24 @@ impl BaseUrl {
     }
 }
 
+impl BaseUrl {
+    /// Reads the address of a storage's interface: [`BaseUrl::parse`], with nothing behind the host.
+    pub fn endpoint(text: &str, insecure: bool) -> Result<Self, Expected> {
+        let url = Self::parse(text, insecure)?;
+        if url.path() == "/" { Ok(url) } else { Err("an address with nothing behind the host") }
+    }
+
+    /// The same path at another host.
+    pub fn at(&self, endpoint: &Self) -> Self {
+        Self(format!("{}{}", endpoint.0.trim_end_matches('/'), self.path()).into())
+    }
+
+    fn path(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
+    }
+}
+
 struct Parts<'a> {
     scheme: &'a str,
     host: &'a str,

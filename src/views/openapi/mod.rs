@@ -1,7 +1,9 @@
 //! `openapi.json`: every address, parameter and answer, in the form that machines read before they ask.
 
+mod active;
 mod examples;
 mod schemas;
+mod v1;
 
 use super::v2::FOLDER;
 use crate::catalog::{Artifact, Catalog, Release};
@@ -18,7 +20,7 @@ use serde_json::{Value, json};
 type Family = fn(&Catalog) -> Vec<(String, Value)>;
 
 /// The families that are described, one function each; this table is the whole list.
-const FAMILIES: &[Family] = &[v2, site];
+const FAMILIES: &[Family] = &[v2, v1::paths, active::paths, site];
 
 const RELEASES: &str = "releases";
 const DOWNLOADS: &str = "downloads";
@@ -67,6 +69,17 @@ refused with 400. `+` is a plus.
 /// Adds the description.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
     let paths: Value = FAMILIES.iter().flat_map(|family| family(catalog)).collect();
+    let mut tags = vec![
+        json!({ "name": RELEASES, "description": "Releases, one by one and in lists." }),
+        json!({ "name": DOWNLOADS, "description": "Redirects to where the bytes lie." }),
+        json!({ "name": DOCUMENTS, "description": "The same answers as files that any static host or CDN can serve. They ignore the query." }),
+        json!({ "name": active::TAG, "description": "The release that a setup wizard offers, for whoever is signed in." }),
+    ];
+    if catalog.v1().is_some() {
+        tags.push(
+            json!({ "name": v1::TAG, "description": "The interface before V2: deprecated, each answer names its twin in V2." }),
+        );
+    }
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -76,18 +89,14 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
             "version": "2",
         },
         "servers": [{ "url": catalog.public_url().map_or("/", HttpsUrl::as_str) }],
-        "tags": [
-            { "name": RELEASES, "description": "Releases, one by one and in lists." },
-            { "name": DOWNLOADS, "description": "Redirects to where the bytes lie." },
-            { "name": DOCUMENTS, "description": "The same answers as files that any static host or CDN can serve. They ignore the query." },
-        ],
+        "tags": tags,
         "paths": paths,
         "components": {
             "schemas": schemas(catalog),
             "parameters": parameters(catalog),
             "headers": named_headers(),
-            "responses": refusals(catalog.v2_access()),
-            "securitySchemes": security_schemes(catalog.v2_access()),
+            "responses": responses(catalog),
+            "securitySchemes": security_schemes(),
         },
     });
     snapshot.document("openapi.json", super::json(&document), Policy::Moving, catalog.v2_access(), &[]);
@@ -117,23 +126,42 @@ const GONE: Refusal = ("410", "Gone");
 const UNAVAILABLE: Refusal = ("503", "Unavailable");
 const ANY_OTHER: Refusal = ("default", "Error");
 
+/// What the operations of a family have in common.
+#[derive(Clone, Copy)]
+struct Api {
+    /// Its refusals are components whose names begin so.
+    prefix: &'static str,
+    access: Access,
+    /// Headers that each of its answers has.
+    always: &'static [&'static str],
+    deprecated: bool,
+}
+
+impl Api {
+    fn v2(catalog: &Catalog) -> Self {
+        Self { prefix: "", access: catalog.v2_access(), always: &[], deprecated: false }
+    }
+}
+
 impl Operation {
-    fn path_item(self, access: Access) -> Value {
-        let guarded = (access == Access::Required).then_some(UNAUTHORIZED);
+    fn path_item(self, api: Api) -> Value {
+        let guarded = (api.access == Access::Required).then_some(UNAUTHORIZED);
         let refusals = self.refusals.iter().copied().chain([BAD_REQUEST, METHOD_NOT_ALLOWED, ANY_OTHER]).chain(guarded);
-        let refusals = refusals.map(|(status, name)| (status, reference("responses", name)));
+        let refusals = refusals.map(|(status, name)| (status, reference("responses", &format!("{}{name}", api.prefix))));
         let responses: Value = self.answers.into_iter().chain(refusals).collect();
-        json!({
-            "get": {
-                "operationId": self.id,
-                "tags": [self.tag],
-                "summary": self.summary,
-                "description": self.description,
-                "security": security(access),
-                "parameters": self.parameters,
-                "responses": responses,
-            },
-        })
+        let mut operation = json!({
+            "operationId": self.id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "description": self.description,
+            "security": security(api.access),
+            "parameters": self.parameters,
+            "responses": responses,
+        });
+        if api.deprecated {
+            operation["deprecated"] = true.into();
+        }
+        json!({ "get": operation })
     }
 }
 
@@ -155,7 +183,7 @@ fn v2(catalog: &Catalog) -> Vec<(String, Value)> {
         ("/history/index.json", history_index_document(catalog)),
         ("/history/{file}", history_tile_document(catalog)),
     ];
-    let path = |(rest, operation): (&str, Operation)| (format!("/{FOLDER}{rest}"), operation.path_item(catalog.v2_access()));
+    let path = |(rest, operation): (&str, Operation)| (format!("/{FOLDER}{rest}"), operation.path_item(Api::v2(catalog)));
     operations.into_iter().map(path).collect()
 }
 
@@ -167,10 +195,10 @@ fn site(catalog: &Catalog) -> Vec<(String, Value)> {
         summary: "Get this description",
         description: "The OpenAPI document that describes every address.",
         parameters: shared(&["IfNoneMatch"]),
-        answers: document(catalog, Policy::Moving, "OpenApi", &[]),
+        answers: document(Api::v2(catalog), Policy::Moving, "OpenApi", &[]),
         refusals: &[],
     };
-    vec![("/openapi.json".to_owned(), operation.path_item(catalog.v2_access()))]
+    vec![("/openapi.json".to_owned(), operation.path_item(Api::v2(catalog)))]
 }
 
 fn list(catalog: &Catalog) -> Operation {
@@ -182,7 +210,7 @@ fn list(catalog: &Catalog) -> Operation {
             without a publication time comes last in both orders, and equal times are ordered by version. An empty channel \
             is an empty list.",
         parameters: shared(&["ListChannel", "SortBy", "SortOrder", "PageSize", "Cursor", "IfNoneMatch"]),
-        answers: document(catalog, Policy::View, "AgentReleaseList", &["Link"]),
+        answers: document(Api::v2(catalog), Policy::View, "AgentReleaseList", &["Link"]),
         refusals: &[],
     }
 }
@@ -195,7 +223,7 @@ fn latest(catalog: &Catalog) -> Operation {
         description: "The head of a channel: the release that it is pinned to, or else its highest version that is neither \
             yanked nor recalled. 404 while the channel is empty.",
         parameters: shared(&["Channel", "IfNoneMatch"]),
-        answers: document(catalog, Policy::View, "AgentRelease", &[]),
+        answers: document(Api::v2(catalog), Policy::View, "AgentRelease", &[]),
         refusals: &[NOT_FOUND],
     }
 }
@@ -208,7 +236,7 @@ fn release(catalog: &Catalog) -> Operation {
         description: "Answers for yanked and recalled releases too. Without `channel`, the document names stable if the \
             release is in it, else the first declared channel that it is in, else latest.",
         parameters: shared(&["Version", "ReleaseChannel", "IfNoneMatch"]),
-        answers: document(catalog, Policy::View, "AgentRelease", &["X-Release-Yanked"]),
+        answers: document(Api::v2(catalog), Policy::View, "AgentRelease", &["X-Release-Yanked"]),
         refusals: &[NOT_FOUND],
     }
 }
@@ -221,7 +249,7 @@ fn latest_download(catalog: &Catalog) -> Operation {
         description: "Redirects to where the installer lies. The channel may move between two requests: whoever compares \
             hashes takes the `download_url` that stands beside the hash.",
         parameters: shared(&["Channel", "Platform", "Arch"]),
-        answers: redirect(catalog, &[]),
+        answers: redirect(Api::v2(catalog), &[]),
         refusals: &[NOT_FOUND, UNAVAILABLE],
     }
 }
@@ -233,7 +261,7 @@ fn release_download(catalog: &Catalog) -> Operation {
         summary: "Download an installer of a release",
         description: "Redirects to where the installer lies, for a yanked release too; the files of a recalled one are gone.",
         parameters: shared(&["Version", "Platform", "Arch"]),
-        answers: redirect(catalog, &["X-Release-Yanked"]),
+        answers: redirect(Api::v2(catalog), &["X-Release-Yanked"]),
         refusals: &[NOT_FOUND, GONE, UNAVAILABLE],
     }
 }
@@ -263,7 +291,7 @@ fn file_download(catalog: &Catalog, id: &'static str, os: Option<Os>) -> Operati
         },
         description: "The same redirect without a query, at an address that ends in the real file name.",
         parameters,
-        answers: redirect(catalog, &["X-Release-Yanked"]),
+        answers: redirect(Api::v2(catalog), &["X-Release-Yanked"]),
         refusals: &[NOT_FOUND, GONE, UNAVAILABLE],
     }
 }
@@ -275,7 +303,7 @@ fn list_document(catalog: &Catalog) -> Operation {
         summary: "Get the first page of the list",
         description: "What the list answers without any parameter.",
         parameters: shared(&["IfNoneMatch"]),
-        answers: document(catalog, Policy::Moving, "AgentReleaseList", &["Link"]),
+        answers: document(Api::v2(catalog), Policy::Moving, "AgentReleaseList", &["Link"]),
         refusals: &[],
     }
 }
@@ -287,7 +315,7 @@ fn latest_document(catalog: &Catalog) -> Operation {
         summary: "Get the current stable release",
         description: "The document for pages that offer downloads. There is none while stable is empty.",
         parameters: shared(&["IfNoneMatch"]),
-        answers: document(catalog, Policy::Moving, "AgentRelease", &[]),
+        answers: document(Api::v2(catalog), Policy::Moving, "AgentRelease", &[]),
         refusals: &[NOT_FOUND],
     }
 }
@@ -299,7 +327,7 @@ fn channel_document(catalog: &Catalog) -> Operation {
         summary: "Get the current release of a channel as a file",
         description: "There is none while the channel is empty.",
         parameters: shared(&["PathChannel", "IfNoneMatch"]),
-        answers: document(catalog, Policy::Moving, "AgentRelease", &[]),
+        answers: document(Api::v2(catalog), Policy::Moving, "AgentRelease", &[]),
         refusals: &[NOT_FOUND],
     }
 }
@@ -311,13 +339,13 @@ fn release_document(catalog: &Catalog) -> Operation {
         summary: "Get a release by its version as a file",
         description: "What the version's address answers without `channel`.",
         parameters: shared(&["Version", "IfNoneMatch"]),
-        answers: document(catalog, Policy::Moving, "AgentRelease", &["X-Release-Yanked"]),
+        answers: document(Api::v2(catalog), Policy::Moving, "AgentRelease", &["X-Release-Yanked"]),
         refusals: &[NOT_FOUND],
     }
 }
 
 fn history_index_document(catalog: &Catalog) -> Operation {
-    let mut answers = document(catalog, Policy::Moving, "HistoryIndex", &[]);
+    let mut answers = document(Api::v2(catalog), Policy::Moving, "HistoryIndex", &[]);
     if let Some((_, index)) = answers.first_mut() {
         index["links"] =
             json!({ "tile": { "operationId": "getHistoryTile", "parameters": { "file": "$response.body#/tiles/0/file" } } });
@@ -340,7 +368,7 @@ fn history_tile_document(catalog: &Catalog) -> Operation {
         summary: "Get a tile of the history",
         description: "Named by the SHA-256 of its bytes, so it never changes and can be kept for ever.",
         parameters: shared(&["Tile", "IfNoneMatch"]),
-        answers: document(catalog, Policy::Immutable, "HistoryTile", &[]),
+        answers: document(Api::v2(catalog), Policy::Immutable, "HistoryTile", &[]),
         refusals: &[NOT_FOUND],
     }
 }
@@ -350,17 +378,17 @@ fn shared(parameters: &[&str]) -> Vec<Value> {
 }
 
 /// A document and its 304, with the headers that its policy gives, an entity tag, and these.
-fn document(catalog: &Catalog, policy: Policy, schema: &str, more: &[&str]) -> Vec<(&'static str, Value)> {
-    let headers = headers(catalog.v2_access(), policy, &[&["ETag", "X-Release-Snapshot"][..], more].concat());
+fn document(api: Api, policy: Policy, schema: &str, more: &[&str]) -> Vec<(&'static str, Value)> {
+    let headers = headers(api.access, policy, &[&["ETag", "X-Release-Snapshot"][..], more, api.always].concat());
     let unchanged = json!({ "description": "Not changed since the copy that the client has.", "headers": headers });
     let content = json!({ "application/json": { "schema": reference("schemas", schema) } });
     let whole = json!({ "description": "The document.", "headers": headers, "content": content });
     vec![("200", whole), ("304", unchanged)]
 }
 
-fn redirect(catalog: &Catalog, more: &[&str]) -> Vec<(&'static str, Value)> {
-    let named = [&["Location", "Content-Disposition", "X-Checksum-SHA256", "X-Release-Snapshot"][..], more].concat();
-    let headers = headers(catalog.v2_access(), Policy::Redirect, &named);
+fn redirect(api: Api, more: &[&str]) -> Vec<(&'static str, Value)> {
+    let named = [&["Location", "Content-Disposition", "X-Checksum-SHA256", "X-Release-Snapshot"][..], more, api.always].concat();
+    let headers = headers(api.access, Policy::Redirect, &named);
     vec![("302", json!({ "description": "Where the bytes lie. There is no body.", "headers": headers }))]
 }
 
@@ -369,7 +397,7 @@ fn headers(access: Access, policy: Policy, named: &[&str]) -> Value {
     let fixed = policy.headers(access).into_iter().filter(|(name, _)| *name != "Content-Type");
     let fixed =
         fixed.map(|(name, value)| (name.to_owned(), json!({ "required": true, "schema": { "type": "string", "const": value } })));
-    let named = named.iter().map(|name| ((*name).to_owned(), reference("headers", name)));
+    let named = named.iter().map(|name| (name.trim_start_matches("V1-").to_owned(), reference("headers", name)));
     fixed.chain(named).collect()
 }
 
@@ -382,6 +410,12 @@ fn named_headers() -> Value {
     let seconds = json!({ "type": "integer", "minimum": 0 });
     json!({
         "ETag": header(true, "A strong entity tag.", text("^\"[!#-~]+\"$")),
+        "V1-Link": header(true, "The twin in V2, where the change is explained, and the next page when there is one.", text("^<[!-;=?-~]+>; rel=\"successor-version\"")),
+        "Deprecation": header(true, "Since when the address is deprecated, in seconds since 1970 (RFC 9745).", text("^@[0-9]+$")),
+        "Sunset": header(false, "When the address stops to answer (RFC 8594).", text("GMT$")),
+        "Accept-Ranges": header(true, "Parts of it can be asked for.", always("bytes")),
+        "Content-Range": header(true, "Which part it is.", text("^bytes ([0-9]+-[0-9]+|\\*)/[0-9]+$")),
+        "Repr-Digest": header(true, "The digest of the whole file (RFC 9530).", text("^sha-256=:[A-Za-z0-9+/]{43}=:$")),
         "Link": header(false, "The address of the next page, when there is one.", text("^<[!-;=?-~]+>; rel=\"next\"$")),
         "Location": header(true, "The versioned address of the file.", address),
         "Content-Disposition": header(true, "The name to save the file under.", text("^attachment; filename=\"[A-Za-z0-9._-]+\"$")),
@@ -395,24 +429,31 @@ fn named_headers() -> Value {
 }
 
 /// The refusals that operations share, as components.
-fn refusals(access: Access) -> Value {
-    let mut refusals = vec![
-        ("BadRequest", bad_request(access)),
-        ("NotFound", not_found(access)),
-        ("MethodNotAllowed", refusal(access, "Not GET, HEAD or OPTIONS.", &["method_not_allowed"], &empty(), &["Allow"])),
-        ("Gone", gone(access)),
-        ("Unavailable", refusal(access, "There is no artifact store, or no room.", &["unavailable"], &empty(), &["Retry-After"])),
-        ("Error", refusal(access, "Any other refusal.", CODES, &json!({ "type": "object" }), &[])),
-    ];
-    if access == Access::Required {
-        let challenge =
-            refusal(access, "No valid token and no valid session.", &["unauthorized"], &empty(), &["WWW-Authenticate"]);
-        refusals.push(("Unauthorized", challenge));
-    }
-    refusals.into_iter().collect()
+fn responses(catalog: &Catalog) -> Value {
+    let mut all = refusals(Api::v2(catalog));
+    all.extend(v1::api(catalog).map(refusals).into_iter().flatten());
+    all.extend(active::refusals());
+    all.into_iter().collect()
 }
 
-fn bad_request(access: Access) -> Value {
+/// Those of a family whose refusals have codes.
+fn refusals(api: Api) -> Vec<(String, Value)> {
+    let mut refusals = vec![
+        ("BadRequest", bad_request(api)),
+        ("NotFound", not_found(api)),
+        ("MethodNotAllowed", refusal(api, "Not GET, HEAD or OPTIONS.", &["method_not_allowed"], &empty(), &["Allow"])),
+        ("Gone", gone(api)),
+        ("Unavailable", refusal(api, "There is no artifact store, or no room.", &["unavailable"], &empty(), &["Retry-After"])),
+        ("Error", refusal(api, "Any other refusal.", CODES, &json!({ "type": "object" }), &[])),
+    ];
+    if api.access == Access::Required {
+        let challenge = refusal(api, "No valid token and no valid session.", &["unauthorized"], &empty(), &["WWW-Authenticate"]);
+        refusals.push(("Unauthorized", challenge));
+    }
+    refusals.into_iter().map(|(name, response)| (format!("{}{name}", api.prefix), response)).collect()
+}
+
+fn bad_request(api: Api) -> Value {
     let details = json!({
         "type": "object",
         "properties": {
@@ -423,10 +464,10 @@ fn bad_request(access: Access) -> Value {
         "additionalProperties": false,
     });
     let description = "A parameter is not what it should be (`invalid_request`), or the request itself is not (`bad_request`).";
-    refusal(access, description, &["invalid_request", "bad_request"], &details, &[])
+    refusal(api, description, &["invalid_request", "bad_request"], &details, &[])
 }
 
-fn not_found(access: Access) -> Value {
+fn not_found(api: Api) -> Value {
     let details = json!({
         "type": "object",
         "properties": {
@@ -439,10 +480,10 @@ fn not_found(access: Access) -> Value {
         "additionalProperties": false,
     });
     let description = "No such release (`version`, `channel` or both), no such artifact (`version`, `platform`, `arch`), or no such address (`path`).";
-    refusal(access, description, &["not_found"], &details, &[])
+    refusal(api, description, &["not_found"], &details, &[])
 }
 
-fn gone(access: Access) -> Value {
+fn gone(api: Api) -> Value {
     let details = json!({
         "type": "object",
         "required": ["version", "reason"],
@@ -452,18 +493,18 @@ fn gone(access: Access) -> Value {
         },
         "additionalProperties": false,
     });
-    refusal(access, "The release is recalled: its files are withdrawn.", &["gone"], &details, &[])
+    refusal(api, "The release is recalled: its files are withdrawn.", &["gone"], &details, &[])
 }
 
 fn empty() -> Value {
     json!({ "type": "object", "maxProperties": 0 })
 }
 
-fn refusal(access: Access, description: &str, codes: &[&str], details: &Value, named: &[&str]) -> Value {
+fn refusal(api: Api, description: &str, codes: &[&str], details: &Value, named: &[&str]) -> Value {
     let narrowed = json!({ "properties": { "error": { "properties": { "code": { "enum": codes }, "details": details } } } });
     json!({
         "description": description,
-        "headers": headers(access, Policy::Error, &[named, &["X-Release-Snapshot"][..]].concat()),
+        "headers": headers(api.access, Policy::Error, &[named, &["X-Release-Snapshot"][..], api.always].concat()),
         "content": { "application/json": { "schema": { "allOf": [reference("schemas", "Error"), narrowed] } } },
     })
 }
@@ -486,6 +527,7 @@ fn parameters(catalog: &Catalog) -> Value {
         "PageSize": query("page_size", "How many releases a page has; may change between pages.", &page_size),
         "Cursor": query("cursor", "The `next_cursor` of a page of the same channel and order; any other is 400.", &cursor),
         "Platform": platform_parameter(),
+        "V1Platform": query("platform", "Only this system's installers.", &system_schema()),
         "Arch": query("arch", "The processor architecture: required with `platform=macos`, refused with `platform=windows`.", &arch_schema()),
         "Version": path_parameter("version", "A release's version.", &reference("schemas", "Version"), &example_versions(catalog)),
         "PathChannel": path_parameter("channel", "A channel.", &channel, &json!({})),
@@ -505,8 +547,12 @@ fn platform_parameter() -> Value {
         "in": "query",
         "required": true,
         "description": "The operating system.",
-        "schema": { "type": "string", "enum": [Os::Windows.as_str(), Os::Macos.as_str()] },
+        "schema": system_schema(),
     })
+}
+
+fn system_schema() -> Value {
+    json!({ "type": "string", "enum": [Os::Windows.as_str(), Os::Macos.as_str()] })
 }
 
 fn arch_schema() -> Value {
@@ -525,19 +571,16 @@ fn security(access: Access) -> Value {
     }
 }
 
-fn security_schemes(access: Access) -> Value {
-    match access {
-        Access::Public => json!({}),
-        Access::Required => json!({
-            "token": { "type": "http", "scheme": "bearer", "description": "A token that the edge was given. Goes before the session." },
-            "session": {
-                "type": "apiKey",
-                "in": "cookie",
-                "name": "session",
-                "description": "The application's session cookie; its name is the edge's to choose.",
-            },
-        }),
-    }
+fn security_schemes() -> Value {
+    json!({
+        "token": { "type": "http", "scheme": "bearer", "description": "A token that the edge was given. Goes before the session." },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "session",
+            "description": "The application's session cookie; its name is the edge's to choose.",
+        },
+    })
 }
 
 fn reference(kind: &str, name: &str) -> Value {

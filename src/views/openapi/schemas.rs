@@ -10,23 +10,48 @@ use serde_json::{Map, Value, json};
 
 pub(super) fn schemas(catalog: &Catalog) -> Value {
     let channels: Vec<&str> = catalog.channels().iter().map(|channel| channel.name.as_str()).collect();
-    json!({
+    let mut schemas = json!({
         "Version": { "type": "string", "description": "SemVer 2.0.0 without build metadata.", "minLength": 5, "maxLength": 64, "pattern": VERSION },
         "FileName": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": FILE_NAME },
         "Channel": { "type": "string", "description": "A stream of releases; `latest` holds all of them.", "enum": channels },
         "AgentArtifact": agent_artifact_schema(),
         "AgentRelease": agent_release_schema(catalog),
-        "AgentReleaseList": agent_release_list_schema(),
+        "AgentReleaseList": list_schema("AgentRelease"),
         "HistoryIndex": history_index_schema(),
         "HistoryTile": history_tile_schema(),
         "HistoryRelease": history_release_schema(),
         "Error": error_schema(),
         "OpenApi": { "type": "object", "required": ["openapi", "info", "paths"] },
-    })
+    });
+    let more = super::active::schemas().into_iter().chain(catalog.v1().into_iter().flat_map(|_| v1_schemas()));
+    for (name, schema) in more {
+        schemas[name] = schema;
+    }
+    schemas
+}
+
+fn v1_schemas() -> Vec<(&'static str, Value)> {
+    let address = || json!({ "type": ["string", "null"], "pattern": "^/internal/v1/agent/downloads/latest\\?platform=" });
+    let macos = closed("The macOS installers by architecture.", &json!({ "arm64": address(), "x86_64": address() }));
+    let links = closed(
+        "Where stable's installers are.",
+        &json!({
+            "stable": closed("Stable.", &json!({ "version": reference("schemas", "Version") })),
+            "latest": closed("By platform.", &json!({ "windows": address(), "macos": macos })),
+        }),
+    );
+    let mut artifact = agent_artifact_schema();
+    artifact["properties"]["download_url"]["pattern"] = "^/internal/v1/agent/downloads/".into();
+    vec![
+        ("V1Artifact", artifact),
+        ("V1Release", release_schema("platforms", "V1Artifact")),
+        ("V1ReleaseList", list_schema("V1Release")),
+        ("V1Links", links),
+    ]
 }
 
 /// An object whose every key is always present, and no other.
-fn closed(description: &str, properties: &Value) -> Value {
+pub(super) fn closed(description: &str, properties: &Value) -> Value {
     let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
     json!({
         "type": "object",
@@ -56,21 +81,26 @@ fn agent_artifact_schema() -> Value {
 }
 
 fn agent_release_schema(catalog: &Catalog) -> Value {
-    let artifact = || json!({ "anyOf": [reference("schemas", "AgentArtifact"), { "type": "null" }] });
+    let mut schema = release_schema("artifacts", "AgentArtifact");
+    schema["examples"] = json!([example_release(catalog)]);
+    schema
+}
+
+/// A release whose installers are under this key.
+fn release_schema(key: &str, artifact: &str) -> Value {
+    let artifact = || json!({ "anyOf": [reference("schemas", artifact), { "type": "null" }] });
     let macos = closed("The macOS installers by architecture.", &json!({ "arm64": artifact(), "x86_64": artifact() }));
     let artifacts = closed("The installers by platform.", &json!({ "windows": artifact(), "macos": macos }));
-    let mut schema = closed(
+    closed(
         "A published release.",
         &json!({
             "channel": reference("schemas", "Channel"),
             "version": reference("schemas", "Version"),
             "published_at": published_at_schema(),
             "notes_url": notes_url_schema(),
-            "artifacts": artifacts,
+            key: artifacts,
         }),
-    );
-    schema["examples"] = json!([example_release(catalog)]);
-    schema
+    )
 }
 
 fn published_at_schema() -> Value {
@@ -81,11 +111,11 @@ fn notes_url_schema() -> Value {
     json!({ "type": ["string", "null"], "format": "uri", "pattern": "^https://", "maxLength": 2048 })
 }
 
-fn agent_release_list_schema() -> Value {
+fn list_schema(release: &str) -> Value {
     closed(
         "A page of a list.",
         &json!({
-            "data": { "type": "array", "items": reference("schemas", "AgentRelease"), "maxItems": MAX_PAGE_SIZE },
+            "data": { "type": "array", "items": reference("schemas", release), "maxItems": MAX_PAGE_SIZE },
             "total_count": { "type": "integer", "minimum": 0, "description": "How many releases the whole list has." },
             "next_cursor": {
                 "type": ["string", "null"],

@@ -1,0 +1,151 @@
+//! Reads the files that hold secrets, and notices when they change. Nothing of what stands in them is ever told.
+
+use crate::answer::{BadLine, Credentials, Keys, Links, Secrets, Sessions, Tokens};
+use crate::files::open_regular;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes of the longest file of secrets.
+const LONGEST: u64 = 16 << 20;
+/// What the mode of a file gives to others.
+const OTHERS: u32 = 0o007;
+
+/// Where secrets lie, and how they are used. What is unset refuses.
+#[derive(Clone, Debug)]
+pub struct SecretFiles {
+    /// A line a token: `name sha256 [expires_at]`.
+    pub tokens: Option<PathBuf>,
+    /// A key a line, newest first: signed links.
+    pub signing_keys: Option<PathBuf>,
+    /// A secret a line, newest first: the application's sessions.
+    pub session_secret: Option<PathBuf>,
+    /// `access-key-id secret-access-key [session-token]`: a storage whose addresses are signed.
+    pub storage_credentials: Option<PathBuf>,
+    /// The cookie that holds a session.
+    pub session_cookie: String,
+    /// The key of a session that has to hold a text.
+    pub session_key: String,
+    /// Seconds that a session is good.
+    pub session_max_age: u64,
+    /// Seconds that a signed link is good.
+    pub link_lifetime: u64,
+}
+
+impl Default for SecretFiles {
+    fn default() -> Self {
+        Self {
+            tokens: None,
+            signing_keys: None,
+            session_secret: None,
+            storage_credentials: None,
+            session_cookie: "session".to_owned(),
+            session_key: "user_guid".to_owned(),
+            session_max_age: 86_400,
+            link_lifetime: 3_600,
+        }
+    }
+}
+
+/// Why a file of secrets is not taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct SecretsError {
+    path: String,
+    why: Why,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Why {
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("its mode, {0:04o}, gives others permission; take it away with `chmod o= FILE`")]
+    Exposed(u32),
+    #[error("is not UTF-8")]
+    NotText,
+    #[error("is longer than {LONGEST} bytes")]
+    TooLong,
+    #[error(transparent)]
+    Line(#[from] BadLine),
+}
+
+impl SecretFiles {
+    /// All secrets, or the first thing that is wrong.
+    pub(super) fn read(&self) -> Result<Secrets, SecretsError> {
+        let tokens = parsed(self.tokens.as_deref(), Tokens::parse)?.unwrap_or_default();
+        let links = parsed(self.signing_keys.as_deref(), Keys::parse)?;
+        let sessions = parsed(self.session_secret.as_deref(), Keys::parse)?;
+        let session = |secrets| Sessions::new(&secrets, &self.session_cookie, &self.session_key, self.session_max_age);
+        let storage = match parsed(self.storage_credentials.as_deref(), credentials)? {
+            Some(credentials) => Some(credentials),
+            None => of_environment(),
+        };
+        Ok(Secrets::new(tokens, sessions.map(session), links.map(|keys| Links::new(&keys, self.link_lifetime)), storage))
+    }
+
+    /// What tells each file from what was there before.
+    pub(super) fn fingerprint(&self) -> Vec<Option<Fingerprint>> {
+        let files = [&self.tokens, &self.signing_keys, &self.session_secret, &self.storage_credentials];
+        files.into_iter().map(|path| Fingerprint::of(path.as_deref()?)).collect()
+    }
+}
+
+/// Which file a path leads to, and its last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds: of the bytes, and of owner and mode as well.
+    modified: (i64, i64),
+    changed: (i64, i64),
+    size: u64,
+}
+
+impl Fingerprint {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            size: metadata.size(),
+        })
+    }
+}
+
+fn parsed<T>(path: Option<&Path>, parse: fn(&str) -> Result<T, BadLine>) -> Result<Option<T>, SecretsError> {
+    let Some(path) = path else { return Ok(None) };
+    let wrong = |why| SecretsError { path: path.display().to_string(), why };
+    let text = text(path).map_err(wrong)?;
+    parse(&text).map(Some).map_err(|line| wrong(line.into()))
+}
+
+fn text(path: &Path) -> Result<String, Why> {
+    let (file, metadata) = open_regular(path)?;
+    if metadata.mode() & OTHERS != 0 {
+        return Err(Why::Exposed(metadata.mode() & 0o7777));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LONGEST {
+        return Err(Why::TooLong);
+    }
+    String::from_utf8(bytes).map_err(|_| Why::NotText)
+}
+
+fn credentials(text: &str) -> Result<Credentials, BadLine> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match *words {
+        [access_key, secret_key] => Ok(Credentials::new(access_key, secret_key, None)),
+        [access_key, secret_key, token] => Ok(Credentials::new(access_key, secret_key, Some(token))),
+        _ => Err(BadLine { line: 1, why: "expected `access-key-id secret-access-key`, and perhaps a session token" }),
+    }
+}
+
+/// The variables that every program of this storage knows.
+fn of_environment() -> Option<Credentials> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let token = variable("AWS_SESSION_TOKEN");
+    Some(Credentials::new(&variable("AWS_ACCESS_KEY_ID")?, &variable("AWS_SECRET_ACCESS_KEY")?, token.as_deref()))
+}
