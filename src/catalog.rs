@@ -215,6 +215,7 @@ const RULES: &[Rule] = &[
     pins_name_an_offered_release_of_the_channel,
     active_is_not_above_the_pin,
     active_releases_have_a_guid,
+    v1_does_not_show_what_v2_hides,
 ];
 
 /// Two versions may not differ by letter case alone: some stores and hosts would mix them up.
@@ -350,7 +351,8 @@ fn pins_name_an_offered_release_of_the_channel(draft: &Draft<'_>, problems: &mut
 /// `active: true` above stable's pin offers to the Active API what stable holds back.
 fn active_is_not_above_the_pin(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
     let Some(pin) = draft.pin(Channel::STABLE) else { return };
-    for manifest in &draft.sources.manifests {
+    let offered = |manifest: &&Manifest| !manifest.draft && manifest.yanked.is_none() && manifest.recalled.is_none();
+    for manifest in draft.sources.manifests.iter().filter(offered) {
         if let Some(active) = manifest.active.as_ref().filter(|active| active.value && manifest.version.value > *pin) {
             let message = format!("active: offers `{}` although stable is pinned at `{pin}`", manifest.version.value);
             problems.push(Problem::at(&manifest.file, &active.span, message).warning());
@@ -365,6 +367,15 @@ fn active_releases_have_a_guid(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
             let message = "active: the Active API shows no release without a `guid`; `agent-releases add` writes one";
             problems.push(Problem::at(&manifest.file, &active.span, message).warning());
         }
+    }
+}
+
+/// V1 shows the same releases, and leads to the same artifacts.
+fn v1_does_not_show_what_v2_hides(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
+    let Some(catalog) = draft.catalog.filter(|catalog| catalog.v1.as_ref().is_some_and(|v1| !v1.gone)) else { return };
+    if (catalog.access.v2, catalog.access.v1) == (Access::Required, Access::Public) {
+        let message = "access: V1 is public and shows what V2 hides; give `v1` the same access as `v2`";
+        problems.push(Problem::of_file(&catalog.file.path, message).warning());
     }
 }
 

@@ -103,7 +103,8 @@ impl Seen {
         match (self.status, &self.version) {
             (404, _) if other.status == 404 => "404, in other words".to_owned(),
             (404, _) => "nothing".to_owned(),
-            (410, _) => "recalled".to_owned(),
+            (410, None) => "retired".to_owned(),
+            (410, Some(_)) => "recalled".to_owned(),
             (_, Some(version)) if other.version.as_ref() != Some(version) => version.clone(),
             (_, Some(version)) => match &self.yanked {
                 Some(_) => format!("{version} (yanked)"),

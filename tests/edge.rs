@@ -157,7 +157,7 @@ fn a_family_that_requires_access_answers_nobody() {
     let folder = example();
     let catalog = folder.path().join("releases/catalog.yaml");
     let text = fs::read_to_string(&catalog).expect("readable");
-    fs::write(&catalog, format!("{text}\naccess: {{ v2: required }}\n")).expect("written");
+    fs::write(&catalog, format!("{text}\naccess: {{ v2: required, v1: required }}\n")).expect("written");
     compiler_ok(folder.path(), &["build"]);
     assert!(!folder.path().join("dist/public").exists(), "nothing is public");
     let edge = start(folder.path());
@@ -374,7 +374,7 @@ fn what_is_answered_is_counted() {
         "agent_releases_requests_total{family=\"artifacts\",status=\"200\"} 1",
         "agent_releases_requests_total{family=\"other\",status=\"404\"} 1",
         "agent_releases_requests_total{family=\"other\",status=\"400\"} 1",
-        "agent_releases_requests_total{family=\"v1\",status=\"404\"} 1",
+        "agent_releases_requests_total{family=\"v1\",status=\"200\"} 1",
         "agent_releases_v1_requests_total{address=\"releases/latest\"} 1",
         "agent_releases_downloads_total{version=\"1.8.3\",platform=\"windows-x86_64\"} 1",
         "agent_releases_snapshot_refused 0",

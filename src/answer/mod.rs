@@ -228,7 +228,7 @@ impl<'a> Route<'a> {
             }
             Family::Other => None,
         };
-        let documents = matches!(family, Family::V2 | Family::V1) && path.ends_with(".json") && !path.contains("//");
+        let documents = family == Family::V2 && v2::is_document(path) || family == Family::V1 && v1::is_document(path);
         found.or_else(|| (documents && site.family_access(path) == Access::Required).then_some(Self::NoDocument))
     }
 

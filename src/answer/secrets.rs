@@ -3,19 +3,19 @@
 use super::access::{Sessions, Tokens};
 use super::presign::Credentials;
 use super::signing::Links;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-/// All secrets together; what is unset refuses.
-#[derive(Debug, Default)]
+/// All secrets together; what is unset refuses. Each part can be replaced by itself.
+#[derive(Clone, Debug, Default)]
 pub struct Secrets {
     /// Who may ask with `Authorization: Bearer`.
-    pub(super) tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// Who may ask with a session cookie.
-    pub(super) sessions: Option<Sessions>,
+    pub sessions: Option<Arc<Sessions>>,
     /// What links are signed with.
-    pub(super) links: Option<Links>,
+    pub links: Option<Arc<Links>>,
     /// Who signs for the storage.
-    pub(super) storage: Option<Credentials>,
+    pub storage: Option<Arc<Credentials>>,
     /// Everybody is let through: for those who have the sources anyway.
     pub(super) trusting: bool,
 }
@@ -26,22 +26,13 @@ static TRUSTING: LazyLock<Secrets> = LazyLock::new(|| Secrets { trusting: true, 
 impl Secrets {
     /// These secrets.
     pub fn new(tokens: Tokens, sessions: Option<Sessions>, links: Option<Links>, storage: Option<Credentials>) -> Self {
-        Self { tokens, sessions, links, storage, trusting: false }
+        let (sessions, links, storage) = (sessions.map(Arc::new), links.map(Arc::new), storage.map(Arc::new));
+        Self { tokens: tokens.into(), sessions, links, storage, trusting: false }
     }
 
     /// Whether anybody could be let through: there is a token, or sessions are known.
     pub fn knows_somebody(&self) -> bool {
         !self.tokens.is_empty() || self.sessions.is_some()
-    }
-
-    /// Whether links can be signed.
-    pub fn signs_links(&self) -> bool {
-        self.links.is_some()
-    }
-
-    /// Whether addresses of a storage can be signed.
-    pub fn signs_for_storage(&self) -> bool {
-        self.storage.is_some()
     }
 
     /// No secret at all: whoever has to show something is refused.

@@ -5,7 +5,7 @@ use super::document::{Document, StaticDocument};
 use super::headers::{Templates, YANKED};
 use super::legacy::Legacy;
 use super::presign::Presign;
-use super::{Api, Family, active, consistency, list};
+use super::{Api, Family, Why, active, consistency, list};
 use crate::lists::{DEFAULT_PAGE_SIZE, SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
@@ -446,7 +446,9 @@ impl Site {
             let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
             let headers = self.templates.of(policy, self.v2_access());
             let recalled = recalled.map(|reason| (version, reason));
-            let stored = Stored::new(&target, &row.key, headers, recalled, Absent::NoSuchAddress)?;
+            // Whoever is redirected here has been counted.
+            let why = Why::rule("an artifact from the edge's own store");
+            let stored = Stored::new(&target, &row.key, headers, recalled, Absent::NoSuchAddress, why)?;
             self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
         }
         self.releases.get_mut(release)?.targets.push(target);

@@ -63,6 +63,13 @@ impl<'a> Route<'a> {
     }
 }
 
+/// Whether a path could be that of a document: `{name}.json`, there or in `latest/` or `history/`.
+pub(super) fn is_document(path: &str) -> bool {
+    let name = |name: &str| name.strip_suffix(".json").is_some_and(|name| !name.is_empty() && !name.contains(['/', '%']));
+    let rest = path.strip_prefix("/v2/agent-releases/").unwrap_or_default();
+    name(["latest/", "history/"].into_iter().find_map(|folder| rest.strip_prefix(folder)).unwrap_or(rest))
+}
+
 /// Answers a request for a route.
 pub(super) fn answer(
     site: &Site,

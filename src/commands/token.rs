@@ -9,9 +9,9 @@ use agent_releases::files::{lock, open_regular};
 use agent_releases::problem::Problem;
 use agent_releases::words::{Sha256, Timestamp};
 use clap::{Args, Subcommand};
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Make bearer tokens, of which only the hashes are kept
@@ -92,14 +92,14 @@ fn base32(bytes: &[u8], digits: usize) -> String {
     (0..digits).map(|place| char::from(digit(place))).collect()
 }
 
-/// Adds the line; the file is replaced as a whole, and keeps its mode.
+/// Adds the line; the file is replaced as a whole, and keeps its owner, its group and its mode.
 fn add(new: &New, hash: Sha256) -> Result<(), Problem> {
     let path = &new.tokens;
     let wrong = |why: String| Problem::of_file(path.display(), why);
     let failed = |error: io::Error| wrong(format!("cannot be written: {error}"));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _lock = lock(folder).map_err(failed)?;
-    let (mut text, mode) = existing(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let (mut text, old) = existing(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let tokens = Tokens::parse(&text).map_err(|bad| wrong(bad.to_string()))?;
     if tokens.has_name(&new.name) {
         return Err(wrong(format!("`{}` is there already; take its line out, or choose another name", new.name)));
@@ -109,29 +109,36 @@ fn add(new: &New, hash: Sha256) -> Result<(), Problem> {
     }
     let expires_at = new.expires_at.as_ref().map(|time| format!(" {time}")).unwrap_or_default();
     text.push_str(&format!("{} {hash}{expires_at}\n", new.name));
-    replace(path, folder, &text, mode).map_err(failed)
+    replace(path, folder, &text, old.as_ref()).map_err(failed)
 }
 
-/// The file's text and mode; nothing, and only for its owner, when it is not there.
-fn existing(path: &Path) -> io::Result<(String, u32)> {
+/// The file's text, and whose it is; no text when it is not there.
+fn existing(path: &Path) -> io::Result<(String, Option<Metadata>)> {
     match open_regular(path) {
         Ok((mut file, metadata)) => {
             let mut text = String::new();
             file.read_to_string(&mut text)?;
-            Ok((text, metadata.permissions().mode()))
+            Ok((text, Some(metadata)))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((String::new(), 0o600)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((String::new(), None)),
         Err(error) => Err(error),
     }
 }
 
-fn replace(path: &Path, folder: &Path, text: &str, mode: u32) -> io::Result<()> {
+fn replace(path: &Path, folder: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
     // A link is followed: what it leads to is replaced, and it stays.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(folder);
+    // Only its owner may read it, until it is as the old one was.
     let mut file = tempfile::Builder::new().prefix(".agent-releases-").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(Permissions::from_mode(mode & 0o7777))?;
+    if let Some(old) = old {
+        let new = file.as_file().metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+        }
+        file.as_file().set_permissions(Permissions::from_mode(old.permissions().mode() & 0o7777))?;
+    }
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()

@@ -38,6 +38,11 @@ impl Clock {
     }
 }
 
+/// The system's clock, in whole seconds since 1970.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,9 +58,4 @@ mod tests {
         clock.shows(start + Duration::from_secs(1));
         assert_eq!(clock.date(), None, "hyper is right again");
     }
-}
-
-/// The system's clock, in whole seconds since 1970.
-pub(super) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

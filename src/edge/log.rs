@@ -63,9 +63,7 @@ pub fn line(event: &Event<'_>, now: SystemTime) -> Option<String> {
             "too few descriptors for the usual limits",
             json!({"connections": caps.connections, "streams": caps.streams}),
         ),
-        Event::NoStore => {
-            ("warn", "downloads are answered 503: the site has no base_url, and there is no --artifacts", Value::Null)
-        }
+        Event::NoStore => ("warn", "downloads are refused: the site has no base_url, and there is no --artifacts", Value::Null),
         Event::NoDirectDownloads => (
             "warn",
             "direct downloads are not possible: without --artifacts the Active API redirects to the storage",
@@ -83,7 +81,7 @@ pub fn line(event: &Event<'_>, now: SystemTime) -> Option<String> {
         ),
         Event::SecretsReloaded => ("info", "tokens, keys and secrets reloaded", Value::Null),
         Event::SecretsRefused(error) => {
-            ("error", "tokens, keys and secrets refused, those from before are kept", json!({"error": error.to_string()}))
+            ("error", "a file of secrets refused, what it held before is kept", json!({"error": error.to_string()}))
         }
         Event::Reloaded(site) => (
             "info",

@@ -118,6 +118,14 @@ fn snapshot(page: &mut Page, shared: &Shared) {
     page.metric(name, "counter", "How often tokens, keys and secrets were read again, and how often that was refused.");
     page.sample(name, &[("result", "accepted")], shared.reloads.secrets_accepted.load(Relaxed));
     page.sample(name, &[("result", "refused")], shared.reloads.secrets_refused.load(Relaxed));
+    let name = "agent_releases_secrets_refused";
+    let refused = u8::from(shared.reloads.secrets_are_refused.load(Relaxed));
+    page.single(
+        name,
+        "gauge",
+        "1 while a file of secrets is not as it should be, so that what it held before is still in force.",
+        refused,
+    );
     let name = "agent_releases_snapshot_refused";
     let refused = u8::from(shared.reloads.is_refused.load(Relaxed));
     page.single(name, "gauge", "1 while the folder holds a snapshot that the edge does not take up.", refused);

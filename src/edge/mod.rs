@@ -81,7 +81,7 @@ pub enum Event<'a> {
     AdminListening(SocketAddr),
     /// The system gives too few descriptors for the usual limits; these are in force.
     Narrowed(Caps),
-    /// Every download will be answered 503: there is no address of a storage, and no folder of artifacts.
+    /// Every download will be refused: there is no address of a storage, and no folder of artifacts.
     NoStore,
     /// The Active API sends to the storage; agents that update themselves take only the bytes.
     NoDirectDownloads,
@@ -91,7 +91,7 @@ pub enum Event<'a> {
     NoStorageCredentials,
     /// Tokens, keys and secrets were read again.
     SecretsReloaded,
-    /// They were not, because a file of them is not as it should be; those from before are kept.
+    /// A file of them is not as it should be; what it held before is kept.
     SecretsRefused(&'a SecretsError),
     /// Another snapshot is served from now on.
     Reloaded(&'a Site),

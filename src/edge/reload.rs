@@ -82,12 +82,12 @@ impl Serving {
     fn lacks(&self) -> Vec<Event<'static>> {
         let Self { site, secrets, .. } = self;
         // Whoever has given no credentials does without the Active API.
-        let uses_active = site.has_active() && (secrets.knows_somebody() || secrets.signs_links());
+        let uses_active = site.has_active() && (secrets.knows_somebody() || secrets.links.is_some());
         let warnings = [
             (!site.has_store(), Event::NoStore),
             (uses_active && site.has_store() && !site.sends_artifacts(), Event::NoDirectDownloads),
             (site.requires_access() && !secrets.knows_somebody(), Event::NobodyKnown),
-            (site.is_presigned() && !secrets.signs_for_storage(), Event::NoStorageCredentials),
+            (site.is_presigned() && secrets.storage.is_none(), Event::NoStorageCredentials),
         ];
         warnings.into_iter().filter(|(is_so, _)| *is_so).map(|(_, event)| event).collect()
     }
@@ -105,9 +105,11 @@ pub(super) struct Reloads {
     pub(super) refused: AtomicU64,
     /// The folder holds one that is refused now.
     pub(super) is_refused: AtomicBool,
-    /// How often secrets were read again, and how often not.
+    /// How often all secrets were read again, and how often a file of them was not.
     pub(super) secrets_accepted: AtomicU64,
     pub(super) secrets_refused: AtomicU64,
+    /// A file of secrets is not as it should be now.
+    pub(super) secrets_are_refused: AtomicBool,
 }
 
 /// Tells what an operator should know, unless it was so before.
@@ -134,7 +136,7 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
     let mut refused = Refused::default();
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
-    let (mut asked, mut is_another) = (false, false);
+    let (mut asked, mut secrets_asked, mut is_another) = (false, false, false);
     // Older than what was read, so that nothing that came after it is missed; a file that changed meanwhile is read twice.
     let mut secrets_seen = None;
     loop {
@@ -142,7 +144,7 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
             _ = signals.terminate.recv() => return End::Drain,
             _ = signals.interrupt.recv() => return End::Interrupt,
             _ = signals.hang_up.recv() => {
-                asked = true;
+                (asked, secrets_asked) = (true, true);
                 reopen_store(config, shared);
             }
             read = finished(&mut reading) => {
@@ -154,7 +156,7 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
             () = tokio::time::sleep(INTERVAL) => refused.looked(),
         }
         let secrets_now = config.secrets.fingerprint();
-        if asked || secrets_seen.as_ref() != Some(&secrets_now) {
+        if std::mem::take(&mut secrets_asked) || secrets_seen.as_ref() != Some(&secrets_now) {
             take_secrets(config, shared, secrets_seen.is_some());
             secrets_seen = Some(secrets_now);
         }
@@ -203,24 +205,22 @@ fn take(read: Result<Site, SiteError>, is_another: bool, shared: &Shared, refuse
     }
 }
 
-/// Takes up secrets that are all as they should be, keeps the old ones if not. They are short and lie beside the program:
-/// they are read here, so that nobody asks for a revoked token's end twice.
+/// Takes up the secrets of each file that is as it should be, keeps those of the others. They are short and lie beside the
+/// program: they are read here, so that nobody asks for a revoked token's end twice.
 fn take_secrets(config: &Config, shared: &Shared, is_news: bool) {
     let before = shared.serving.load_full();
-    match config.secrets.read() {
-        Ok(secrets) => {
-            shared.serving.store(before.with(secrets).into());
-            if is_news {
-                shared.reloads.secrets_accepted.fetch_add(1, Relaxed);
-                (shared.tell)(&Event::SecretsReloaded);
-            }
-            warn(shared, Some(&before));
-        }
-        Err(error) => {
-            shared.reloads.secrets_refused.fetch_add(1, Relaxed);
-            (shared.tell)(&Event::SecretsRefused(&error));
-        }
+    let (secrets, wrong) = config.secrets.read_over(&before.secrets);
+    shared.serving.store(before.with(secrets).into());
+    shared.reloads.secrets_are_refused.store(!wrong.is_empty(), Relaxed);
+    for error in &wrong {
+        shared.reloads.secrets_refused.fetch_add(1, Relaxed);
+        (shared.tell)(&Event::SecretsRefused(error));
     }
+    if is_news && wrong.is_empty() {
+        shared.reloads.secrets_accepted.fetch_add(1, Relaxed);
+        (shared.tell)(&Event::SecretsReloaded);
+    }
+    warn(shared, Some(&before));
 }
 
 /// The folder may have been replaced as a whole; a path says nothing of that.

@@ -72,15 +72,34 @@ enum Why {
 impl SecretFiles {
     /// All secrets, or the first thing that is wrong.
     pub(super) fn read(&self) -> Result<Secrets, SecretsError> {
-        let tokens = parsed(self.tokens.as_deref(), Tokens::parse)?.unwrap_or_default();
-        let links = parsed(self.signing_keys.as_deref(), Keys::parse)?;
-        let sessions = parsed(self.session_secret.as_deref(), Keys::parse)?;
-        let session = |secrets| Sessions::new(&secrets, &self.session_cookie, &self.session_key, self.session_max_age);
-        let storage = match parsed(self.storage_credentials.as_deref(), credentials)? {
-            Some(credentials) => Some(credentials),
-            None => of_environment(),
-        };
-        Ok(Secrets::new(tokens, sessions.map(session), links.map(|keys| Links::new(&keys, self.link_lifetime)), storage))
+        let (secrets, mut wrong) = self.read_over(&Secrets::default());
+        if wrong.is_empty() { Ok(secrets) } else { Err(wrong.swap_remove(0)) }
+    }
+
+    /// What is read from each file that is as it should be, over what was known before; and what is wrong with the others.
+    pub(super) fn read_over(&self, before: &Secrets) -> (Secrets, Vec<SecretsError>) {
+        let (mut secrets, mut wrong) = (before.clone(), Vec::new());
+        match parsed(self.tokens.as_deref(), Tokens::parse) {
+            Ok(tokens) => secrets.tokens = tokens.unwrap_or_default().into(),
+            Err(error) => wrong.push(error),
+        }
+        match parsed(self.signing_keys.as_deref(), Keys::parse) {
+            Ok(keys) => secrets.links = keys.map(|keys| Links::new(&keys, self.link_lifetime).into()),
+            Err(error) => wrong.push(error),
+        }
+        match parsed(self.session_secret.as_deref(), Keys::parse) {
+            Ok(keys) => secrets.sessions = keys.map(|keys| self.sessions(&keys).into()),
+            Err(error) => wrong.push(error),
+        }
+        match parsed(self.storage_credentials.as_deref(), credentials) {
+            Ok(credentials) => secrets.storage = credentials.or_else(of_environment).map(Into::into),
+            Err(error) => wrong.push(error),
+        }
+        (secrets, wrong)
+    }
+
+    fn sessions(&self, secrets: &Keys) -> Sessions {
+        Sessions::new(secrets, &self.session_cookie, &self.session_key, self.session_max_age)
     }
 
     /// What tells each file from what was there before.

@@ -93,7 +93,7 @@ fn offset_of(offset: &str) -> Option<jiff::SignedDuration> {
 impl Date {
     /// The day's first moment in UTC, in seconds since 1970.
     pub fn unix_seconds(&self) -> i64 {
-        self.first_moment().map_or(0, |moment| moment.as_second())
+        self.first_moment().map_or(0, jiff::Timestamp::as_second)
     }
 
     /// The day's first moment as headers show it (RFC 9110 §5.6.7): `Thu, 31 Dec 2026 00:00:00 GMT`.

@@ -51,7 +51,9 @@ impl BaseUrl {
             return Err("an address with a plain path: no empty or dot segments, no escapes");
         }
         let slash = if text.ends_with('/') { "" } else { "/" };
-        Ok(Self(format!("{text}{slash}").into()))
+        // A client sends the host in lower case, and what is signed has to be what it sends.
+        let (origin, path) = text.split_at(text.len().saturating_sub(parts.rest.len()));
+        Ok(Self(format!("{}{path}{slash}", origin.to_ascii_lowercase()).into()))
     }
 }
 

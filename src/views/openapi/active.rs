@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 pub(super) const TAG: &str = "active";
 
-pub(super) fn paths(catalog: &Catalog) -> Vec<(String, Value)> {
-    vec![(format!("{FOLDER}/active"), active()), (format!("{FOLDER}/{{guid}}/download/{{platform}}"), download(catalog))]
+pub(super) fn paths(_: &Catalog) -> Vec<(String, Value)> {
+    vec![(format!("{FOLDER}/active"), active()), (format!("{FOLDER}/{{guid}}/download/{{platform}}"), download())]
 }
 
 fn active() -> Value {
     let content = json!({ "application/json": { "schema": reference("schemas", "ActiveRelease") } });
     let headers = headers(Access::Required, Policy::ActiveDocument, &["X-Release-Snapshot"]);
+    let parameters = json!({ "guid": "$response.body#/guid", "platform": "$response.body#/artifacts/0/platform" });
+    let links = json!({ "artifact": { "operationId": "downloadActiveRelease", "parameters": parameters } });
     json!({
         "get": {
             "operationId": "getActiveRelease",
@@ -25,7 +27,7 @@ fn active() -> Value {
             "security": security(Access::Required),
             "parameters": [],
             "responses": {
-                "200": { "description": "The document.", "headers": headers, "content": content },
+                "200": { "description": "The document.", "headers": headers, "content": content, "links": links },
                 "400": reference("responses", "BadRequest"),
                 "401": reference("responses", "ActiveUnauthorized"),
                 "404": reference("responses", "ActiveNotFound"),
@@ -36,7 +38,7 @@ fn active() -> Value {
     })
 }
 
-fn download(catalog: &Catalog) -> Value {
+fn download() -> Value {
     let named = ["X-Release-Snapshot", "X-Checksum-SHA256", "Content-Disposition"];
     let bytes =
         headers(Access::Required, Policy::ActiveArtifact, &[&named[..], &["ETag", "Accept-Ranges", "Repr-Digest"]].concat());
@@ -50,11 +52,6 @@ fn download(catalog: &Catalog) -> Value {
     let unsatisfiable = headers(Access::Required, Policy::Error, &["X-Release-Snapshot", "Content-Range"]);
     let content = json!({ "*/*": { "schema": {} } });
     let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
-    let guids: Value = catalog
-        .active()
-        .take(super::EXAMPLES)
-        .map(|(release, guid)| (release.version.to_string(), json!({ "value": guid })))
-        .collect();
     json!({
         "get": {
             "operationId": "downloadActiveRelease",
@@ -63,7 +60,7 @@ fn download(catalog: &Catalog) -> Value {
             "description": "With a link that is signed and in time, or with a token or a session. A bad link is never made good by them.",
             "security": security(Access::Required),
             "parameters": [
-                path_parameter("guid", "An active release's identifier.", &reference("schemas", "Guid"), &guids),
+                path_parameter("guid", "An active release's identifier.", &reference("schemas", "Guid"), &json!({})),
                 path_parameter("platform", "The platform.", &reference("schemas", "ActivePlatform"), &json!({})),
                 query("expires", "When the link ends, in seconds since 1970; goes with `signature`.", json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,10})$" })),
                 query("signature", "The signature of the link; goes with `expires`.", json!({ "type": "string", "pattern": SHA256 })),
