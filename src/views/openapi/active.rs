@@ -28,7 +28,7 @@ fn active() -> Value {
             "parameters": [],
             "responses": {
                 "200": { "description": "The document.", "headers": headers, "content": content, "links": links },
-                "400": reference("responses", "BadRequest"),
+                "400": reference("responses", "ActiveBadRequest"),
                 "401": reference("responses", "ActiveUnauthorized"),
                 "404": reference("responses", "ActiveNotFound"),
                 "405": reference("responses", "ActiveMethodNotAllowed"),
@@ -70,7 +70,7 @@ fn download() -> Value {
                 "206": { "description": "A part of the bytes.", "headers": part, "content": content },
                 "302": { "description": "Where the bytes lie. There is no body.", "headers": elsewhere },
                 "304": { "description": "Not changed since the copy that the client has.", "headers": unchanged },
-                "400": reference("responses", "BadRequest"),
+                "400": reference("responses", "ActiveBadRequest"),
                 "401": reference("responses", "ActiveUnauthorized"),
                 "404": reference("responses", "ActiveNotFound"),
                 "405": reference("responses", "ActiveMethodNotAllowed"),
@@ -83,25 +83,28 @@ fn download() -> Value {
 
 /// Its refusals, as components.
 pub(super) fn refusals() -> Vec<(String, Value)> {
-    let refusal = |name: &str, description: &str, named: &[&str], details: Option<&[&str]>| {
-        let detail = details.map_or(json!({}), |details| json!({ "properties": { "detail": { "enum": details } } }));
+    let refusal = |name: &str, description: &str, named: &[&str], schema: Value| {
         let response = json!({
             "description": description,
             "headers": headers(Access::Required, Policy::Error, &[named, &["X-Release-Snapshot"][..]].concat()),
-            "content": { "application/json": { "schema": { "allOf": [reference("schemas", "Detail"), detail] } } },
+            "content": { "application/json": { "schema": schema } },
         });
         (name.to_owned(), response)
     };
+    let detail = || reference("schemas", "Detail");
+    let one_of = |details: &[&str]| json!({ "allOf": [detail(), { "properties": { "detail": { "enum": details } } }] });
+    let gate = || reference("schemas", "Error");
     let unauthorized = [
         "Authentication required",
         "This download link is not valid; request a new one",
         "This download link has expired; request a new one",
     ];
     vec![
-        refusal("ActiveUnauthorized", "No good link, token or session.", &["WWW-Authenticate"], Some(&unauthorized)),
-        refusal("ActiveNotFound", "No active release, no such release, no such artifact, or no file of it.", &[], None),
-        refusal("ActiveMethodNotAllowed", "Not GET, HEAD or OPTIONS.", &["Allow"], Some(&["Method Not Allowed"])),
-        refusal("ActiveError", "Any other refusal.", &[], None),
+        refusal("ActiveUnauthorized", "No good link, token or session.", &["WWW-Authenticate"], one_of(&unauthorized)),
+        refusal("ActiveNotFound", "No active release, no such release, no such artifact, or no file of it.", &[], detail()),
+        refusal("ActiveMethodNotAllowed", "Not GET, HEAD or OPTIONS.", &["Allow"], one_of(&["Method Not Allowed"])),
+        refusal("ActiveBadRequest", "What was sent is not a request.", &[], gate()),
+        refusal("ActiveError", "Any other refusal.", &[], json!({ "anyOf": [detail(), gate()] })),
     ]
 }
 
