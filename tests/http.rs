@@ -4,7 +4,7 @@
 
 mod common;
 
-use agent_releases::answer::{Keys, Links, Request, Secrets, Sessions, Site, Tokens, answer};
+use agent_releases::answer::{Credentials, Keys, Links, Request, Secrets, Sessions, Site, Tokens, answer};
 use agent_releases::words::Sha256;
 use common::{Edge, Reply, all_equal, compiler_ok, copy_files, data};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -88,13 +88,15 @@ struct Suite {
     without_secrets: bool,
 }
 
-const SUITES: [Suite; 7] = [
+const SUITES: [Suite; 9] = [
     Suite { cases: "http", collection: "http", least: 600, without_secrets: true },
     Suite { cases: "http/v1", collection: "v1", least: 450, without_secrets: true },
     Suite { cases: "http/v1-gone", collection: "v1-gone", least: 80, without_secrets: true },
     Suite { cases: "http/required", collection: "required", least: 500, without_secrets: false },
     Suite { cases: "http/active", collection: "active", least: 80, without_secrets: false },
     Suite { cases: "http/active-bare", collection: "active-bare", least: 3, without_secrets: false },
+    Suite { cases: "http/presigned", collection: "presigned", least: 6, without_secrets: false },
+    Suite { cases: "http/no-storage", collection: "no-storage", least: 5, without_secrets: false },
     Suite { cases: "http/active-none", collection: "active-none", least: 2, without_secrets: false },
 ];
 
@@ -111,7 +113,7 @@ fn secrets() -> Secrets {
         Tokens::parse(&tokens).expect("tokens"),
         Some(Sessions::new(&keys("session-secret-key-at-least-32-chars!!"), "session", "user_guid", 86_400)),
         Some(Links::new(&keys("test-secret-key-at-least-32-chars-long"), 3_600)),
-        None,
+        Some(Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None)),
     )
 }
 
