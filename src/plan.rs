@@ -16,6 +16,8 @@ pub struct Change {
     pub before: Seen,
     /// The answer after.
     pub after: Seen,
+    /// The headers that differ, the snapshot's own id aside.
+    pub headers: Vec<String>,
 }
 
 /// What of an answer is worth telling.
@@ -70,20 +72,28 @@ fn compare(before: Option<&Site>, after: &Site, address: &str) -> Option<Change>
     let nothing = Seen { status: 404, version: None, location: None, etag: None, yanked: None };
     match (before, old) {
         (Some(_), Some(old)) if same(&old, &new) => None,
-        (Some(site), Some(old)) => {
-            Some(Change { address: address.to_owned(), before: Seen::of(site, &old), after: Seen::of(after, &new) })
-        }
+        (Some(site), Some(old)) => Some(Change {
+            address: address.to_owned(),
+            before: Seen::of(site, &old),
+            after: Seen::of(after, &new),
+            headers: differing_headers(&old.headers, &new.headers),
+        }),
         _ if new.status == 404 => None,
-        _ => Some(Change { address: address.to_owned(), before: nothing, after: Seen::of(after, &new) }),
+        _ => Some(Change { address: address.to_owned(), before: nothing, after: Seen::of(after, &new), headers: Vec::new() }),
     }
 }
 
 /// Equal in everything but the snapshot's own id.
 fn same(old: &Answer, new: &Answer) -> bool {
-    let headers = |a: &HeaderMap, b: &HeaderMap| {
-        a.len() == b.len() && a.iter().all(|(name, value)| name == "x-release-snapshot" || b.get(name) == Some(value))
-    };
-    old.status == new.status && headers(&old.headers, &new.headers) && old.body.to_bytes() == new.body.to_bytes()
+    old.status == new.status
+        && differing_headers(&old.headers, &new.headers).is_empty()
+        && old.body.to_bytes() == new.body.to_bytes()
+}
+
+fn differing_headers(old: &HeaderMap, new: &HeaderMap) -> Vec<String> {
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).map(http::HeaderName::as_str).collect();
+    let differs = |name: &&str| *name != "x-release-snapshot" && old.get(*name) != new.get(*name);
+    names.into_iter().filter(differs).map(str::to_owned).collect()
 }
 
 impl Seen {
@@ -131,7 +141,12 @@ impl Change {
             .or_else(|| self.address.strip_prefix("/v2/agent-releases"))
             .unwrap_or(&self.address);
         let short = if short.is_empty() { "." } else { short };
-        format!("{short} {} → {}", self.before.words(&self.after), self.after.words(&self.before))
+        let (before, after) = (self.before.words(&self.after), self.after.words(&self.before));
+        if before == after {
+            let what = if self.headers.is_empty() { "body".to_owned() } else { self.headers.join(", ") };
+            return format!("{short} {before}, with another {what}");
+        }
+        format!("{short} {before} → {after}")
     }
 }
 

@@ -4,8 +4,10 @@
 
 mod common;
 
+use agent_releases::words::Sha256;
 use common::{both, compiler, compiler_ok};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// A folder with a catalog and nothing else.
@@ -461,4 +463,56 @@ fn a_mistake_beside_a_letter_that_is_not_ascii_is_told() {
     fs::write(folder.path().join("releases/2.0.0.yaml"), "version: 2.0.0\nnotes: \"a\"é\n").expect("written");
     let output = run(&folder, "check");
     assert!(output.starts_with("exit 1\nreleases/2.0.0.yaml:2:"), "{output}");
+}
+
+#[test]
+fn a_token_is_printed_once_and_its_hash_added() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("tokens");
+    let mode = || fs::metadata(&file).expect("the file").permissions().mode() & 0o7777;
+    let new = |arguments: &str| {
+        let all: Vec<&str> = ["token", "new"].into_iter().chain(arguments.split(' ')).collect();
+        let output = compiler(folder.path(), &all);
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (code, token, _) = new("ci --tokens tokens");
+    let token = token.trim_end();
+    assert_eq!((code, token.len(), &token[..4], mode()), (Some(0), 63, "agr_", 0o600));
+    let line = format!("ci {}\n", Sha256::of(token.as_bytes()));
+    assert_eq!(fs::read_to_string(&file).expect("readable"), line);
+    // What stands in the file stays, its mode too.
+    fs::write(&file, format!("# who may ask\n{line}")).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("its mode");
+    assert_eq!(new("night --tokens tokens --expires-at 2030-01-01T02:00:00+02:00").0, Some(0));
+    let text = fs::read_to_string(&file).expect("readable");
+    assert!(text.starts_with(&format!("# who may ask\n{line}night ")) && text.ends_with(" 2030-01-01T00:00:00.000Z\n"), "{text}");
+    assert_eq!(mode(), 0o640);
+    let refused = |arguments: &str, exit: i32, words: &str| {
+        let (code, out, error) = new(arguments);
+        assert_eq!((code, &*out), (Some(exit), ""), "{error}");
+        assert!(error.contains(words), "{error}");
+        assert_eq!(fs::read_to_string(&file).expect("readable"), text, "nothing changes");
+    };
+    refused("ci --tokens tokens", 1, "`ci` is there already");
+    refused("a/b --tokens tokens", 2, "expected 1 to 64 letters");
+    refused("old --tokens tokens --expires-at 1960-01-01T00:00:00Z", 2, "a time after 1970");
+    std::os::unix::fs::symlink("nowhere/at-all", folder.path().join("link")).expect("a link");
+    refused("x --tokens link", 1, "cannot be written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
+    refused("x --tokens tokens", 1, "its mode, 0644, gives others permission");
+}
+
+#[test]
+fn catalogs_that_are_worth_a_look() {
+    let folder = published();
+    let catalog = folder.path().join("releases/catalog.yaml");
+    let text = fs::read_to_string(&catalog).expect("readable");
+    fs::write(&catalog, format!("{text}access: {{ v2: required }}\nv1: {{ deprecated_on: 2026-03-01 }}\n")).expect("written");
+    let manifest = folder.path().join("releases/1.0.0.yaml");
+    let text = fs::read_to_string(&manifest).expect("readable");
+    let without_guid: String = text.lines().filter(|line| !line.starts_with("guid:")).map(|line| format!("{line}\n")).collect();
+    fs::write(&manifest, format!("{without_guid}active: true\n")).expect("written");
+    let output = run(&folder, "check");
+    assert!(output.contains("V1 is public and shows what V2 hides"), "{output}");
+    assert!(output.contains("the Active API shows no release without a `guid`"), "{output}");
 }

@@ -8,7 +8,7 @@ use agent_releases::words::Sha256;
 use common::{Edge, Reply, compiler_ok, copy_files};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -150,6 +150,95 @@ fn without_a_store_downloads_are_unavailable() {
     let reply = edge.get("/v2/agent-releases/latest/download?platform=windows");
     assert_eq!((reply.status, reply.header("retry-after").is_some()), (503, true));
     assert_eq!(edge.get("/v2/agent-releases/latest.json").status, 200);
+}
+
+#[test]
+fn strangers_do_not_learn_which_artifacts_there_are() {
+    let folder = example();
+    let catalog = folder.path().join("releases/catalog.yaml");
+    let text = fs::read_to_string(&catalog).expect("readable");
+    fs::write(&catalog, format!("{text}\naccess: {{ v2: required, v1: required }}\n")).expect("written");
+    compiler_ok(folder.path(), &["build"]);
+    let edge = start(folder.path());
+    let there = fs::read_dir(folder.path().join("artifacts")).expect("artifacts").next().expect("one").expect("readable").path();
+    let file = fs::read_dir(&there).expect("a folder").next().expect("one").expect("readable").path();
+    let key = file.strip_prefix(folder.path()).expect("inside").to_str().expect("UTF-8").to_owned();
+    for target in [format!("/{key}"), format!("/{key}x"), "/artifacts/1.8.4/A.msi".to_owned()] {
+        assert_eq!(edge.get(&target).status, 401, "{target}");
+        assert_eq!(edge.ask("OPTIONS", &target, &[]).status, 204, "{target}");
+    }
+    assert_eq!(edge.get("/artifacts/../x").status, 404);
+}
+
+#[test]
+fn active_artifacts_are_sent_counted_and_missed() {
+    let folder = example();
+    let secret = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let tokens = secret("tokens", &format!("ci {}\n", Sha256::of(b"a token")));
+    let keys = secret("keys", "test-secret-key-at-least-32-chars-long\n");
+    let artifacts = folder.path().join("artifacts");
+    let edge = Edge::start_with_admin(
+        &folder.path().join("dist"),
+        &["--artifacts", artifacts.to_str().expect("UTF-8"), "--tokens", &tokens, "--signing-keys", &keys],
+    );
+    let bearer = with("Authorization", "Bearer a token");
+    let document: serde_json::Value =
+        serde_json::from_str(&edge.ask("GET", "/api/agent/v1/releases/active", &bearer).text()).expect("JSON");
+    let shown = document["artifacts"].as_array().expect("artifacts");
+    let windows = shown.iter().find(|artifact| artifact["platform"] == "windows-amd64").expect("for Windows");
+    let link = windows["signed_url"].as_str().expect("a link");
+    let checksum = windows["checksum"].as_str().and_then(|checksum| checksum.strip_prefix("sha256:")).expect("a hash");
+    let whole = edge.get(link);
+    assert_eq!((whole.status, Sha256::of(&whole.body).hex().as_str()), (200, checksum));
+    assert_eq!(whole.header("cache-control"), Some("private, no-store, no-transform"));
+    assert_eq!(whole.header("vary"), Some("Authorization, Cookie"));
+    assert_eq!(whole.header("access-control-allow-origin"), None);
+    let part = edge.ask("GET", link, &with("Range", "bytes=5-9"));
+    assert_eq!((part.status, &part.body[..]), (206, &whole.body[5..10]));
+    let again = edge.ask("GET", link, &with("If-None-Match", whole.header("etag").expect("a tag")));
+    assert_eq!(again.status, 304);
+    let count = "agent_releases_downloads_total{version=\"1.8.3\",platform=\"windows-x86_64\"} 1";
+    let text = metrics(edge.admin.as_ref().expect("an admin listener"));
+    assert!(text.lines().any(|line| line == count), "{count} is not in\n{text}");
+    // Whether it is gone or not the one that was recorded: there is no other to send to.
+    let file = artifacts.join(checksum).join(windows["filename"].as_str().expect("a name"));
+    fs::write(&file, b"something else").expect("written");
+    let missing = "{\"detail\":\"The file of this artifact is missing on the server\"}\n";
+    assert_eq!((edge.get(link).status, edge.get(link).text().as_str()), (404, missing));
+    fs::remove_file(&file).expect("removed");
+    assert_eq!((edge.get(link).status, edge.get(link).text().as_str()), (404, missing));
+}
+
+#[test]
+fn a_token_that_could_not_be_read_for_a_moment_is_still_revoked() {
+    let folder = example();
+    let tokens = folder.path().join("tokens");
+    let put = |text: &str, mode: u32| {
+        let new = folder.path().join("new");
+        fs::write(&new, text).expect("written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode)).expect("its mode");
+        fs::rename(&new, &tokens).expect("renamed");
+    };
+    put(&format!("ci {}\n", Sha256::of(b"a token")), 0o600);
+    let edge = Edge::start_with_admin(&folder.path().join("dist"), &["--tokens", tokens.to_str().expect("UTF-8")]);
+    let admin = edge.admin.clone().expect("an admin listener");
+    let status = || edge.ask("GET", "/api/agent/v1/releases/active", &with("Authorization", "Bearer a token")).status;
+    let refused = |expected: &str| {
+        let line = format!("agent_releases_secrets_refused {expected}");
+        until("the gauge follows", || metrics(&admin).lines().any(|other| other == line));
+    };
+    assert_eq!(status(), 200);
+    put("", 0o644);
+    refused("1");
+    assert_eq!(status(), 200, "what it held before is kept");
+    fs::set_permissions(&tokens, fs::Permissions::from_mode(0o600)).expect("its mode");
+    refused("0");
+    assert_eq!(status(), 401);
 }
 
 #[test]

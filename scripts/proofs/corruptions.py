@@ -27,6 +27,7 @@ TARGETS = [
     "/v2/agent-releases/9.9.9",
 ]
 INDEX, REDIRECTS, SITE, LATEST = "snapshot.json", "redirects.json", "private/site.json", f"{V2}/latest.json"
+ACTIVE, V1 = "private/active.json", "public/internal/v1/agent"
 
 
 # Bytes of a file.
@@ -209,6 +210,20 @@ def release(of: str, **values):
     return rewrite(SITE, lambda site: next(entry for entry in site["releases"] if entry["version"] == of).update(values))
 
 
+def chosen(change):
+    """The document of the active release, changed in all its forms."""
+
+    def changed(table: dict) -> None:
+        forms = table["chosen"]
+        forms.update(signed=[change(piece) for piece in forms["signed"]], plain=change(forms["plain"]), dev=change(forms["dev"]))
+
+    return rewrite(ACTIVE, changed)
+
+
+def active_of(version: str) -> dict[str, str]:
+    return {"guid": "rel_00000000000000000000000001", "version": version}
+
+
 CORRUPTIONS = {
     "a document, cut by a byte": truncate(LATEST),
     "a document, cut to nothing": empty(LATEST),
@@ -285,6 +300,18 @@ CORRUPTIONS = {
     "no redirects": rewrite(REDIRECTS, lambda value: value.update(rows=[])),
     "a head's document that is another release's": copy_document(f"{V2}/1.8.2.json", LATEST),
     "a release's document that is another's": copy_document(f"{V2}/1.8.2.json", f"{V2}/1.8.3.json"),
+    "a head's document of V1 that is another release's": copy_document(f"{V1}/releases/1.8.2.json", f"{V1}/releases/latest.json"),
+    "a release's document of V1 that is another's": copy_document(f"{V1}/releases/1.8.2.json", f"{V1}/releases/1.8.3.json"),
+    "a document of V1 by platform that is another's": rewrite(
+        SITE, lambda site: site["v1"]["latest"][0].update(windows=site["v1"]["latest"][0]["macos"])
+    ),
+    "links of V1 to elsewhere": rewrite(f"{V1}/downloads/links.json", lambda links: links["latest"].update(windows="//evil.example/")),
+    "no table of active releases": missing(ACTIVE),
+    "an active document with another hash": chosen(lambda text: text.replace("sha256:", "sha256:0", 1)),
+    "an active document of another release": chosen(lambda text: text.replace('"version":"1.8.3"', '"version":"1.8.2"')),
+    "an active release that is not there": rewrite(ACTIVE, lambda table: table["releases"][-1].update(version="9.9.9")),
+    "an active release that is recalled": rewrite(ACTIVE, lambda table: table["releases"].insert(0, active_of("1.7.9"))),
+    "an active document that is not the highest's": rewrite(ACTIVE, lambda table: table["releases"].pop()),
 }
 
 

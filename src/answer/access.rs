@@ -198,10 +198,12 @@ pub(super) fn check(request: &Request<'_>) -> Result<(), Refusal> {
     if good { Ok(()) } else { Err(Refusal::unauthorized()) }
 }
 
-/// The token of a `Bearer`, even an empty one; another scheme counts as none.
+/// The token of a `Bearer`, even an empty one; another scheme counts as none. A scheme ends where a word does (RFC 9110
+/// §5.6.2), so that a bad bearer is not taken for something else.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let end = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
+    let in_word = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let end = value.iter().position(|b| !in_word(b)).unwrap_or(value.len());
     let (scheme, token) = value.split_at_checked(end)?;
     scheme.eq_ignore_ascii_case(b"bearer").then(|| token.trim_ascii())
 }

@@ -89,7 +89,8 @@ pub(super) fn redirect(
     }
     let mut status = StatusCode::FOUND;
     match (site.presign(), request.secrets.storage.as_ref()) {
-        (Some(_), None) if !request.secrets.trusting => return Err(Refusal::unavailable()),
+        (None, _) => _ = headers.insert(LOCATION, target.location.clone()),
+        (Some(_), None) if !request.secrets.trusting => return Err(Refusal::nothing_to_sign_with()),
         // What is signed is good for GET alone.
         (Some(_), _) if request.method == Method::HEAD => {
             headers.remove(LOCATION);
@@ -103,7 +104,9 @@ pub(super) fn redirect(
             let location = presign.sign(target, credentials, (request.now)()).ok_or_else(Refusal::internal)?;
             headers.insert(LOCATION, location);
         }
-        (None, _) | (Some(_), None) => _ = headers.insert(LOCATION, target.location.clone()),
+        (Some(presign), None) => {
+            headers.insert(LOCATION, presign.sketch(target).ok_or_else(Refusal::internal)?);
+        }
     }
     Ok(Answer { status, headers, body: Body::Empty, why })
 }

@@ -125,8 +125,14 @@ impl Refusal {
         )
     }
 
+    pub(super) fn nothing_to_sign_with() -> Self {
+        let why = Why::rule("the storage wants signed addresses, and there is nothing to sign with");
+        Self { why, ..Self::unavailable() }
+    }
+
     pub(super) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication required", "the catalog requires access")
+        let why = "credentials are required, and none were good";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication required", why)
     }
 
     pub(super) fn no_release(version: &str) -> Self {

@@ -16,7 +16,7 @@ const SUNSET: HeaderName = HeaderName::from_static("sunset");
 const V2: &str = "/v2/agent-releases";
 
 /// V1, as the catalog has it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Legacy {
     pub(super) access: Access,
     gone: bool,

@@ -80,6 +80,13 @@ pub(super) fn ready_pages(site: &Site) -> Vec<Vec<Made>> {
     questions.filter_map(list).map(|list| list.ready()).collect()
 }
 
+/// The page that a list answers when nothing else is asked.
+pub(super) fn first_page(site: &Site, api: Api, channel: usize) -> Option<Made> {
+    let question = Question { api, ..Question::default_of(channel) };
+    let list = List { site, channel: site.channels().get(channel)?, question };
+    Some(list.make(0, DEFAULT_PAGE_SIZE, &HeaderMap::new()))
+}
+
 impl Question {
     /// The list of a channel when nothing else is asked.
     pub(super) fn default_of(channel: usize) -> Self {

@@ -37,7 +37,8 @@ pub use signing::Links;
 pub use site::{Site, SiteError};
 
 use crate::policy::{Access, PREFLIGHT, Policy};
-use crate::words::Platform;
+use crate::redirects::LOCAL_BASE;
+use crate::words::{Platform, StorageKey, Word};
 use bytes::Bytes;
 use headers::insert;
 use http::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
@@ -202,7 +203,7 @@ enum Route<'a> {
     V1(&'a legacy::Legacy, Option<v1::Route<'a>>),
     /// An address of the Active API.
     Active(active::Route<'a>),
-    /// A document that a family which requires access could have: whether it has it is not for everybody.
+    /// A document or artifact that a family which requires access could have: whether it has it is not for everybody.
     NoDocument,
 }
 
@@ -223,13 +224,19 @@ impl<'a> Route<'a> {
                 site.legacy().filter(retired).map(|legacy| Self::V1(legacy, route))
             }
             Family::Active => active::Route::find(path).map(Self::Active),
-            Family::Artifacts => {
-                path.strip_prefix(crate::redirects::LOCAL_BASE).and_then(|key| site.stored(key)).map(Self::Artifact)
-            }
+            Family::Artifacts => path.strip_prefix(LOCAL_BASE).and_then(|key| site.stored(key)).map(Self::Artifact),
             Family::Other => None,
         };
-        let documents = family == Family::V2 && v2::is_document(path) || family == Family::V1 && v1::is_document(path);
-        found.or_else(|| (documents && site.family_access(path) == Access::Required).then_some(Self::NoDocument))
+        let could_be = match family {
+            Family::V2 => v2::is_document(path),
+            Family::V1 => v1::is_document(path),
+            Family::Artifacts => {
+                // With a storage of another address, nothing at all lies here.
+                !site.has_base_url() && path.strip_prefix(LOCAL_BASE).is_some_and(|key| StorageKey::parse(key).is_ok())
+            }
+            Family::Active | Family::Other => false,
+        };
+        found.or_else(|| (could_be && site.family_access(path) == Access::Required).then_some(Self::NoDocument))
     }
 
     fn access(&self, site: &Site) -> Access {

@@ -33,7 +33,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// How a storage wants its addresses signed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Presign {
     pub(super) region: Box<str>,
     /// Seconds that an address stays valid.
@@ -58,6 +58,16 @@ impl Presign {
         let first = format!("AWS4{}", credentials.secret_key).into_bytes();
         let key = [day, &*self.region, "s3", "aws4_request"].into_iter().try_fold(first, |key, part| mac(&key, part))?;
         HeaderValue::try_from(format!("{location}?{query}&X-Amz-Signature={}", hex(&mac(&key, &text)?))).ok()
+    }
+
+    /// What the signed address of a target is like, for those who have nothing to sign with.
+    pub(super) fn sketch(&self, target: &Target) -> Option<HeaderValue> {
+        let (location, Self { region, lifetime }) = (target.location.to_str().ok()?, self);
+        let credential = format!("X-Amz-Credential=KEY/DAY/{region}/s3/aws4_request");
+        HeaderValue::try_from(
+            format!("{location}?…{credential}&X-Amz-Expires={lifetime}…&X-Amz-Signature=SIGNATURE").replace('…', "..."),
+        )
+        .ok()
     }
 
     /// Its names stand in the order in which they are signed.

@@ -174,10 +174,15 @@ impl Site {
         }
         let active: ActiveTable<'_> = serde_json::from_slice(bytes(ACTIVE)?).map_err(|error| wrong(ACTIVE, error.to_string()))?;
         site.add_active(&active).map_err(|why| wrong(ACTIVE, why))?;
+        if let Some(chosen) = &active.chosen {
+            let guid = active.releases.last().map_or("", |entry| &entry.guid);
+            consistency::the_active_document_is_that_of_its_release(chosen, guid, &map).map_err(|why| wrong(ACTIVE, why))?;
+        }
         site.ready_pages = list::ready_pages(&site);
         consistency::keys_lead_to_one_artifact(&map).map_err(|why| wrong(REDIRECTS, why))?;
         consistency::documents_offer_what_the_map_leads_to(&site, &map).map_err(|why| wrong(REDIRECTS, why))?;
         consistency::static_documents_are_the_answers(&site).map_err(|why| wrong(SITE, why))?;
+        consistency::v1_answers_are_those_of_its_documents(&site).map_err(|why| wrong(SITE, why))?;
         Ok(site)
     }
 
@@ -235,11 +240,6 @@ impl Site {
         self.v2_access() == Access::Required || self.legacy().is_some_and(|legacy| legacy.access == Access::Required)
     }
 
-    /// Whether an agent can be given the bytes themselves by the Active API, as those that update themselves need it.
-    pub fn sends_artifacts(&self) -> bool {
-        self.has_local_store
-    }
-
     /// Whether some release is active.
     pub fn has_active(&self) -> bool {
         !self.active.is_empty()
@@ -254,7 +254,8 @@ impl Site {
         self.has_base_url
     }
 
-    pub(super) fn has_local_store(&self) -> bool {
+    /// Whether an agent can be given the bytes themselves, as those that update themselves need it.
+    pub fn has_local_store(&self) -> bool {
         self.has_local_store
     }
 
@@ -299,6 +300,8 @@ impl Site {
         let names = |site: &Site| site.channels.iter().map(|channel| channel.name.clone()).collect::<Vec<_>>();
         self.v2_access() == other.v2_access()
             && (self.has_base_url, self.has_local_store) == (other.has_base_url, other.has_local_store)
+            && self.presign == other.presign
+            && self.legacy == other.legacy
             && names(self) == names(other)
     }
 

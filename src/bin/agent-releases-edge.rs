@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 
 /// Serve a compiled site of agent releases: its documents, its queries, and its download redirects.
 ///
-/// Prints `listening on http://ADDRESS` once it answers; logs go to stderr, a JSON object a line. SIGHUP reloads the
-/// site (a new one is noticed without it), SIGTERM finishes running answers and ends.
+/// Prints `listening on http://ADDRESS` once it answers; logs go to stderr, a JSON object a line. SIGHUP reads
+/// the site and the secrets again (new ones are noticed without it) and opens the artifacts' folder again, SIGTERM finishes
+/// running answers and ends.
 #[derive(Parser)]
 #[command(name = "agent-releases-edge", version)]
 struct Arguments {
@@ -26,7 +27,7 @@ struct Arguments {
     #[arg(long, env = "AGENT_RELEASES_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// The folder that holds artifacts under their storage keys; without it, and without a base_url in the catalog,
-    /// downloads are answered 503
+    /// downloads are refused
     #[arg(long, env = "AGENT_RELEASES_ARTIFACTS", value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// A name that clients may use for this edge (repeatable); others are answered 421. Default: any well-formed name
@@ -70,10 +71,10 @@ struct Secrets {
     /// Seconds that a session is good
     #[arg(long, env = "AGENT_RELEASES_SESSION_MAX_AGE", value_name = "SECONDS", default_value_t = 86_400)]
     session_max_age: u64,
-    /// The key under which a session holds who it is of
+    /// The key of a session that has to hold a text which is not empty
     #[arg(long, env = "AGENT_RELEASES_SESSION_KEY", value_name = "KEY", default_value = "user_guid", value_parser = word)]
     session_key: String,
-    /// Seconds that a signed link is good
+    /// Seconds that a signed link is good, 60 to 86400
     #[arg(long, env = "AGENT_RELEASES_LINK_LIFETIME", value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(60..=86_400))]
     link_lifetime: u64,
     /// Who signs for a storage that wants signed addresses: `access-key-id secret-access-key [session-token]`. Default:

@@ -93,13 +93,13 @@ fn tell(event: &Event<'_>, console: Console) {
         Event::Listening(address) => console.result(&format!("listening on http://{address}")),
         Event::Reloaded(site) => console.say(&format!("serving snapshot {}", site.id().get(..16).unwrap_or(site.id()))),
         Event::Refused(error) => console.say(&format!("the last good site stays up: {error}")),
-        Event::NoStore => {
-            console.say("downloads are answered 503: the catalog has no base_url, and there is no artifacts folder")
-        }
+        Event::NoStore => console.say("downloads are refused: the catalog has no base_url, and there is no artifacts folder"),
         Event::StoreGone(error) => console.say(&format!("the artifacts folder cannot be opened: {error}")),
         Event::NobodyKnown => console.say("nobody has credentials here: what asks for them refuses everybody"),
+        Event::NoStorageCredentials => {
+            console.say("downloads are answered 503: the storage wants signed addresses, and AWS_ACCESS_KEY_ID is not set");
+        }
         Event::NoDirectDownloads
-        | Event::NoStorageCredentials
         | Event::SecretsReloaded
         | Event::SecretsRefused(_)
         | Event::Narrowed(_)

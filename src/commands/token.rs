@@ -5,9 +5,10 @@
 use super::console::Console;
 use super::{Exit, Failure, Outcome};
 use agent_releases::answer::Tokens;
+use agent_releases::edge::{OTHERS, exposed};
 use agent_releases::files::{lock, open_regular};
 use agent_releases::problem::Problem;
-use agent_releases::words::{Sha256, Timestamp};
+use agent_releases::words::{Moment, Sha256, Timestamp, Word};
 use clap::{Args, Subcommand};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Write};
@@ -52,7 +53,7 @@ fn name(text: &str) -> Result<String, String> {
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::from_input(text).map_err(|expected| format!("expected {expected}"))
+    Moment::parse(text).and_then(|_| Timestamp::from_input(text)).map_err(|expected| format!("expected {expected}"))
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
@@ -94,12 +95,16 @@ fn base32(bytes: &[u8], digits: usize) -> String {
 
 /// Adds the line; the file is replaced as a whole, and keeps its owner, its group and its mode.
 fn add(new: &New, hash: Sha256) -> Result<(), Problem> {
-    let path = &new.tokens;
-    let wrong = |why: String| Problem::of_file(path.display(), why);
+    let wrong = |why: String| Problem::of_file(new.tokens.display(), why);
     let failed = |error: io::Error| wrong(format!("cannot be written: {error}"));
+    // One file is one file, by whatever links it is reached.
+    let path = settled(&new.tokens).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _lock = lock(folder).map_err(failed)?;
-    let (mut text, old) = existing(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let (mut text, old) = existing(&path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    if let Some(mode) = old.as_ref().map(MetadataExt::mode).filter(|mode| mode & OTHERS != 0) {
+        return Err(wrong(exposed(mode)));
+    }
     let tokens = Tokens::parse(&text).map_err(|bad| wrong(bad.to_string()))?;
     if tokens.has_name(&new.name) {
         return Err(wrong(format!("`{}` is there already; take its line out, or choose another name", new.name)));
@@ -109,7 +114,17 @@ fn add(new: &New, hash: Sha256) -> Result<(), Problem> {
     }
     let expires_at = new.expires_at.as_ref().map(|time| format!(" {time}")).unwrap_or_default();
     text.push_str(&format!("{} {hash}{expires_at}\n", new.name));
-    replace(path, folder, &text, old.as_ref()).map_err(failed)
+    // Nothing is written that the edge would refuse.
+    Tokens::parse(&text).map_err(|bad| wrong(bad.to_string()))?;
+    replace(&path, folder, &text, old.as_ref()).map_err(failed)
+}
+
+/// Where a path leads, through links; a link that leads nowhere is an error, a file that is not there yet is not.
+fn settled(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => Ok(path.to_owned()),
+        settled => settled,
+    }
 }
 
 /// The file's text, and whose it is; no text when it is not there.
@@ -126,9 +141,6 @@ fn existing(path: &Path) -> io::Result<(String, Option<Metadata>)> {
 }
 
 fn replace(path: &Path, folder: &Path, text: &str, old: Option<&Metadata>) -> io::Result<()> {
-    // A link is followed: what it leads to is replaced, and it stays.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(folder);
     // Only its owner may read it, until it is as the old one was.
     let mut file = tempfile::Builder::new().prefix(".agent-releases-").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
@@ -140,6 +152,6 @@ fn replace(path: &Path, folder: &Path, text: &str, old: Option<&Metadata>) -> io
         file.as_file().set_permissions(Permissions::from_mode(old.permissions().mode() & 0o7777))?;
     }
     file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
 }

@@ -31,7 +31,7 @@ mod tally;
 pub use gate::{check as gate, is_host};
 pub use heads::RawHead;
 pub use limits::Caps;
-pub use secrets::{SecretFiles, SecretsError};
+pub use secrets::{OTHERS, SecretFiles, SecretsError, exposed};
 
 use crate::answer::{Site, SiteError};
 use crate::store::Store;

@@ -85,7 +85,7 @@ impl Serving {
         let uses_active = site.has_active() && (secrets.knows_somebody() || secrets.links.is_some());
         let warnings = [
             (!site.has_store(), Event::NoStore),
-            (uses_active && site.has_store() && !site.sends_artifacts(), Event::NoDirectDownloads),
+            (uses_active && site.has_store() && !site.has_local_store(), Event::NoDirectDownloads),
             (site.requires_access() && !secrets.knows_somebody(), Event::NobodyKnown),
             (site.is_presigned() && secrets.storage.is_none(), Event::NoStorageCredentials),
         ];
@@ -137,8 +137,8 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
     // A site is read off this thread: a hanging disk must not keep a signal waiting.
     let mut reading: Option<JoinHandle<Result<Site, SiteError>>> = None;
     let (mut asked, mut secrets_asked, mut is_another) = (false, false, false);
-    // Older than what was read, so that nothing that came after it is missed; a file that changed meanwhile is read twice.
-    let mut secrets_seen = None;
+    // They were read a moment ago, before anybody looked; a first look that reads them again misses nothing.
+    let (mut secrets_seen, mut secrets_wrong) = (None, Vec::new());
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return End::Drain,
@@ -156,8 +156,9 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
             () = tokio::time::sleep(INTERVAL) => refused.looked(),
         }
         let secrets_now = config.secrets.fingerprint();
-        if std::mem::take(&mut secrets_asked) || secrets_seen.as_ref() != Some(&secrets_now) {
-            take_secrets(config, shared, secrets_seen.is_some());
+        // What failed for a passing reason is tried again.
+        if std::mem::take(&mut secrets_asked) || !secrets_wrong.is_empty() || secrets_seen.as_ref() != Some(&secrets_now) {
+            take_secrets(config, shared, &mut secrets_wrong, secrets_seen.is_some());
             secrets_seen = Some(secrets_now);
         }
         let now = Fingerprint::of(&config.site);
@@ -207,16 +208,18 @@ fn take(read: Result<Site, SiteError>, is_another: bool, shared: &Shared, refuse
 
 /// Takes up the secrets of each file that is as it should be, keeps those of the others. They are short and lie beside the
 /// program: they are read here, so that nobody asks for a revoked token's end twice.
-fn take_secrets(config: &Config, shared: &Shared, is_news: bool) {
+fn take_secrets(config: &Config, shared: &Shared, known: &mut Vec<String>, is_news: bool) {
     let before = shared.serving.load_full();
     let (secrets, wrong) = config.secrets.read_over(&before.secrets);
     shared.serving.store(before.with(secrets).into());
     shared.reloads.secrets_are_refused.store(!wrong.is_empty(), Relaxed);
-    for error in &wrong {
+    let was_wrong = !known.is_empty();
+    let told = std::mem::replace(known, wrong.iter().map(ToString::to_string).collect());
+    for error in wrong.iter().filter(|error| !told.contains(&error.to_string())) {
         shared.reloads.secrets_refused.fetch_add(1, Relaxed);
         (shared.tell)(&Event::SecretsRefused(error));
     }
-    if is_news && wrong.is_empty() {
+    if (is_news || was_wrong) && wrong.is_empty() {
         shared.reloads.secrets_accepted.fetch_add(1, Relaxed);
         (shared.tell)(&Event::SecretsReloaded);
     }

@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of the longest file of secrets.
 const LONGEST: u64 = 16 << 20;
-/// What the mode of a file gives to others.
-const OTHERS: u32 = 0o007;
+/// What the mode of a file gives to others, which a file of secrets must not.
+pub const OTHERS: u32 = 0o007;
+
+/// What is wrong with a file of such a mode.
+pub fn exposed(mode: u32) -> String {
+    format!("its mode, {:04o}, gives others permission; take it away with `chmod o= FILE`", mode & 0o7777)
+}
 
 /// Where secrets lie, and how they are used. What is unset refuses.
 #[derive(Clone, Debug)]
@@ -59,7 +64,7 @@ pub struct SecretsError {
 enum Why {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("its mode, {0:04o}, gives others permission; take it away with `chmod o= FILE`")]
+    #[error("{}", exposed(*.0))]
     Exposed(u32),
     #[error("is not UTF-8")]
     NotText,
@@ -143,7 +148,7 @@ fn parsed<T>(path: Option<&Path>, parse: fn(&str) -> Result<T, BadLine>) -> Resu
 fn text(path: &Path) -> Result<String, Why> {
     let (file, metadata) = open_regular(path)?;
     if metadata.mode() & OTHERS != 0 {
-        return Err(Why::Exposed(metadata.mode() & 0o7777));
+        return Err(Why::Exposed(metadata.mode()));
     }
     let mut bytes = Vec::new();
     file.take(LONGEST.saturating_add(1)).read_to_end(&mut bytes)?;

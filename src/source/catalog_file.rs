@@ -75,7 +75,7 @@ pub struct ChannelEntry {
 pub struct V1 {
     /// Since when it is deprecated (RFC 9745).
     pub deprecated_on: Date,
-    /// When it stops (RFC 8594).
+    /// When it may stop (RFC 8594).
     pub sunset_on: Option<Date>,
     /// Where the successor is explained.
     pub successor_docs: Option<HttpsUrl>,

@@ -412,7 +412,7 @@ fn named_headers() -> Value {
         "ETag": header(true, "A strong entity tag.", text("^\"[!#-~]+\"$")),
         "V1-Link": header(true, "The twin in V2, where the change is explained, and the next page when there is one.", text("^<[!-;=?-~]+>; rel=\"successor-version\"")),
         "Deprecation": header(true, "Since when the address is deprecated, in seconds since 1970 (RFC 9745).", text("^@[0-9]+$")),
-        "Sunset": header(false, "When the address stops to answer (RFC 8594).", text("GMT$")),
+        "Sunset": header(false, "When the address may stop to answer (RFC 8594).", text("GMT$")),
         "Accept-Ranges": header(true, "Parts of it can be asked for.", always("bytes")),
         "Content-Range": header(true, "Which part it is.", text("^bytes ([0-9]+-[0-9]+|\\*)/[0-9]+$")),
         "Repr-Digest": header(true, "The digest of the whole file (RFC 9530).", text("^sha-256=:[A-Za-z0-9+/]{43}=:$")),
@@ -431,7 +431,7 @@ fn named_headers() -> Value {
 /// The refusals that operations share, as components.
 fn responses(catalog: &Catalog) -> Value {
     let mut all = refusals(Api::v2(catalog));
-    all.extend(v1::api(catalog).map(refusals).into_iter().flatten());
+    all.extend(v1::refusals(catalog));
     all.extend(active::refusals());
     all.into_iter().collect()
 }

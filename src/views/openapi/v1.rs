@@ -5,7 +5,7 @@ use super::{document, redirect, shared};
 use crate::catalog::Catalog;
 use crate::policy::Policy;
 use crate::views::v1::FOLDER;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) const TAG: &str = "v1";
 
@@ -30,6 +30,20 @@ pub(super) fn paths(catalog: &Catalog) -> Vec<(String, Value)> {
         (format!("/{FOLDER}{rest}"), operation.path_item(api))
     };
     operations.into_iter().map(path).collect()
+}
+
+/// Its refusals, as components; a retired interface is gone as a whole.
+pub(super) fn refusals(catalog: &Catalog) -> Vec<(String, Value)> {
+    let Some(api) = api(catalog) else { return Vec::new() };
+    let mut refusals = super::refusals(api);
+    if catalog.v1().is_some_and(|v1| v1.gone)
+        && let Some((_, gone)) = refusals.iter_mut().find(|(name, _)| name == "V1Gone")
+    {
+        let successor = json!({ "type": "string", "format": "uri-reference", "pattern": "^/v2/agent-releases" });
+        let details = super::schemas::closed("Where to go.", &json!({ "successor": successor }));
+        *gone = super::refusal(api, "This interface has been retired.", &["gone"], &details, &[]);
+    }
+    refusals
 }
 
 /// All that is left of a retired interface.
