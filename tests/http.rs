@@ -93,7 +93,7 @@ const SUITES: [Suite; 9] = [
     Suite { cases: "http", collection: "http", least: 641, without_secrets: true },
     Suite { cases: "http/v1", collection: "v1", least: 462, without_secrets: true },
     Suite { cases: "http/v1-gone", collection: "v1-gone", least: 83, without_secrets: true },
-    Suite { cases: "http/required", collection: "required", least: 550, without_secrets: false },
+    Suite { cases: "http/required", collection: "required", least: 552, without_secrets: false },
     Suite { cases: "http/active", collection: "active", least: 363, without_secrets: false },
     Suite { cases: "http/active-bare", collection: "active-bare", least: 4, without_secrets: false },
     Suite { cases: "http/presigned", collection: "presigned", least: 6, without_secrets: false },
@@ -108,11 +108,13 @@ const SESSION_SECRETS: &str = "session-secret-key-at-least-32-chars!!\nan-older-
 /// The credentials of the cases; `tests/http/README.md` names them.
 fn secrets() -> Secrets {
     let hash = |token: &str| Sha256::of(token.as_bytes()).hex();
-    let tokens = format!(
-        "ci {}\nold {} 2024-01-01T00:00:00Z\n",
-        hash("agr_test-token-of-the-cases"),
-        hash("agr_expired-token-of-the-cases")
-    );
+    let tokens = [
+        ("ci", "agr_test-token-of-the-cases", ""),
+        ("old", "agr_expired-token-of-the-cases", "2024-01-01T00:00:00Z"),
+        ("now", "agr_token-that-ends-now", "2024-02-02T00:00:00Z"),
+        ("next", "agr_token-that-ends-next", "2024-02-02T00:00:01Z"),
+    ];
+    let tokens: String = tokens.map(|(name, token, end)| format!("{name} {} {end}\n", hash(token))).concat();
     let keys = |text: &str| Keys::parse(text).expect("keys");
     Secrets::new(
         Tokens::parse(&tokens).expect("tokens"),

@@ -9,10 +9,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, he
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-/// One whose downloads lead to a storage, and one that streams them itself.
-static SITES: LazyLock<[Asked; 2]> = LazyLock::new(|| {
+/// Sites whose downloads lead to a storage, and sites that stream them themselves.
+static SITES: LazyLock<[Asked; 5]> = LazyLock::new(|| {
     let site = |collection, local| Asked::new(&compile(&sources(collection)).expect("a catalog"), local);
-    [site("good/http", false), site("good/no-storage", true)]
+    [
+        site("good/v1", false),
+        site("good/v1-gone", false),
+        site("good/active-none", false),
+        site("good/active-bare", true),
+        site("good/no-storage", true),
+    ]
 });
 
 /// More headers than the gate lets through, as hyper takes them in.
@@ -26,7 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(passes.is_ok() || passes_named.is_err(), "a name that is asked for lets more through");
     for asked in SITES.iter() {
         for refusal in [&passes, &passes_named].into_iter().filter_map(|passes| passes.as_ref().err()) {
-            let answer = refuse(&asked.site, request.uri().path(), refusal);
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            let answer = refuse(&asked.site, target, refusal);
             asked.check(&answer, &Method::GET);
             assert!(matches!(answer.status.as_u16(), 400 | 405 | 414 | 417 | 421 | 431), "{}", answer.status);
             asked.check(&without_body(answer), &Method::HEAD);

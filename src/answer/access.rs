@@ -3,8 +3,9 @@
 //! Bearer first, then the cookie; a bearer that is there and bad is never made good by a cookie.
 
 use super::error::Refusal;
+use super::keys::{BadLine, Keys};
 use super::request::Request;
-use crate::words::{Expected, Moment, Sha256, Word};
+use crate::words::{Moment, Sha256, Word};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,16 +26,6 @@ pub struct Tokens(FxHashMap<[u8; 32], Token>);
 struct Token {
     name: Box<str>,
     expires_at: Option<Moment>,
-}
-
-/// Why a file is not what it should be: the line, from 1, and what is wrong with it. Never what stands there.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {why}")]
-pub struct BadLine {
-    /// The line.
-    pub line: usize,
-    /// What is wrong.
-    pub why: Expected,
 }
 
 impl Tokens {
@@ -141,46 +132,6 @@ impl Sessions {
         let session: serde_json::Value = serde_json::from_slice(&STANDARD.decode(data).ok()?).ok()?;
         let named = session.get(&*self.key)?.as_str().is_some_and(|text| !text.is_empty());
         Some(in_time && named)
-    }
-}
-
-/// Keys or secrets, newest first, each of 32 bytes or more.
-#[derive(Default)]
-pub struct Keys(Vec<Box<[u8]>>);
-
-/// Bytes of the shortest key.
-const SHORTEST_KEY: usize = 32;
-
-impl Keys {
-    /// Reads a file with a key on each line; there has to be one.
-    pub fn parse(text: &str) -> Result<Self, BadLine> {
-        let mut keys = Self::default();
-        for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-            let wrong = |why| BadLine { line: place.saturating_add(1), why };
-            if line.starts_with('#') {
-                return Err(wrong("a key does not begin with `#`, and there are no comments among keys"));
-            }
-            if line.trim() != line {
-                return Err(wrong("a key neither begins nor ends with a space"));
-            }
-            if line.len() < SHORTEST_KEY {
-                return Err(wrong("a key has at least 32 bytes"));
-            }
-            keys.0.push(line.as_bytes().into());
-        }
-        if keys.0.is_empty() { Err(BadLine { line: 1, why: "there is no key" }) } else { Ok(keys) }
-    }
-
-    /// Newest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(|key| &**key)
-    }
-}
-
-/// What is secret does not belong into a log, however it got there.
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} keys", self.0.len())
     }
 }
 

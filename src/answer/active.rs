@@ -6,7 +6,7 @@ use super::error::Refusal;
 use super::request::Request;
 use super::signing::BadLink;
 use super::site::{Release, Target};
-use super::{Answer, Body, Download, Site, Why};
+use super::{Answer, Body, Download, Family, Site, Why};
 use crate::policy::{Access, Policy};
 use crate::site_table::Chosen;
 use crate::words::{Guid, Platform, Word};
@@ -15,7 +15,7 @@ use http::StatusCode;
 use std::sync::Arc;
 
 /// Where the family begins.
-const BASE: &str = "/api/agent/v1/releases";
+const BASE: &str = Family::Active.base();
 
 /// An address of the Active API.
 #[derive(Clone, Copy)]

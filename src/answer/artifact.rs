@@ -23,7 +23,8 @@ use std::sync::Arc;
 pub struct Stored {
     /// Where it lies below the store's folder.
     pub key: Box<str>,
-    size_bytes: Option<u64>,
+    /// Bytes, when recorded.
+    pub size_bytes: Option<u64>,
     headers: HeaderMap,
     /// Set when every release that offers it is recalled: a version and its reason.
     recalled: Option<Recall>,

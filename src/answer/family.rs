@@ -19,16 +19,21 @@ impl Family {
     /// Every family.
     pub const ALL: [Family; 5] = [Family::V2, Family::V1, Family::Active, Family::Artifacts, Family::Other];
 
+    /// Where its addresses begin; nowhere of their own for the others.
+    pub const fn base(self) -> &'static str {
+        match self {
+            Family::V2 => "/v2/agent-releases",
+            Family::V1 => "/internal/v1/agent",
+            Family::Active => "/api/agent/v1/releases",
+            Family::Artifacts => "/artifacts",
+            Family::Other => "/",
+        }
+    }
+
     /// The family of a path.
     pub fn of(path: &str) -> Self {
-        let bases = [
-            ("/v2/agent-releases", Family::V2),
-            ("/artifacts", Family::Artifacts),
-            ("/internal/v1/agent", Family::V1),
-            ("/api/agent/v1/releases", Family::Active),
-        ];
         let below = |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        bases.into_iter().find(|(base, _)| below(base)).map_or(Family::Other, |(_, family)| family)
+        Self::ALL.into_iter().find(|family| *family == Family::Other || below(family.base())).unwrap_or(Family::Other)
     }
 
     /// Its name, as operators know it.

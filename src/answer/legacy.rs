@@ -1,6 +1,7 @@
 //! What every answer of V1 says of itself: since when it is deprecated, when it ends, and where its twin in V2 is
 //! (RFC 9745, RFC 8594).
 
+use super::Family;
 use super::document::Document;
 use super::error::Refusal;
 use super::request::cut;
@@ -13,7 +14,7 @@ use http::{HeaderMap, header::InvalidHeaderValue};
 
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
-const V2: &str = "/v2/agent-releases";
+const V2: &str = Family::V2.base();
 
 /// V1, as the catalog has it.
 #[derive(Debug, PartialEq)]

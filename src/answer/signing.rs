@@ -1,6 +1,6 @@
 //! Signed links of the Active API: who holds one may fetch one artifact until its time is over.
 
-use super::access::Keys;
+use super::keys::Keys;
 use super::request::Given;
 use crate::words::hex;
 use hmac::{Hmac, KeyInit, Mac};

@@ -3,11 +3,11 @@
 use super::error::Refusal;
 use super::request::{Field, Parameters, Request};
 use super::v2::{self, SYSTEMS, system};
-use super::{Answer, Api, Site, Why, list};
+use super::{Answer, Api, Family, Site, Why, list};
 use crate::words::Os;
 
 /// Where the family begins.
-pub(super) const BASE: &str = "/internal/v1/agent";
+pub(super) const BASE: &str = Family::V1.base();
 
 /// An address of V1.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use super::error::{Bad, Refusal};
 use super::list;
 use super::request::{Field, Parameters, Request, cut};
 use super::site::{Release, Target};
-use super::{Answer, Api, Download, Site, Why, artifact};
+use super::{Answer, Api, Download, Family, Site, Why, artifact};
 use crate::words::{Arch, Os, Platform};
 
 /// The systems that queries name; Linux has only the path form.
@@ -35,7 +35,7 @@ pub(super) enum Route<'a> {
 impl<'a> Route<'a> {
     /// The route of a path that is no document's.
     pub(super) fn find(path: &'a str) -> Option<Self> {
-        let rest = path.strip_prefix("/v2/agent-releases")?;
+        let rest = path.strip_prefix(Family::V2.base())?;
         if rest.is_empty() {
             return Some(Self::List);
         }

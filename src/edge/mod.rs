@@ -5,7 +5,8 @@
 //!
 //! In reading order: `limits` (the table), `serve` (listeners, connections), `socket` and `conversation` (what one
 //! connection's parts know of it), `clock`, `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
-//! way), `reload` (another site), `secrets` (what a site must not hold), `tally` and `downloads` (what is counted), `admin` and `metrics` (where it is shown), `log`.
+//! way), `reload` (another site), `secrets` (what a site must not hold), `tally` and `downloads` (what is counted), `admin` and
+//! `metrics` (where it is shown), `log`.
 
 #![allow(clippy::disallowed_methods, reason = "the edge is shell")]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
@@ -34,6 +35,7 @@ pub use limits::Caps;
 pub use secrets::{OTHERS, SecretFiles, SecretsError, exposed};
 
 use crate::answer::{Site, SiteError};
+use crate::files::Fingerprint;
 use crate::store::Store;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use reload::{End, Serving};
@@ -200,7 +202,7 @@ impl Signals {
     }
 }
 
-fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shared, Option<reload::Fingerprint>), EdgeError> {
+fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shared, Option<Fingerprint>), EdgeError> {
     let store = config
         .artifacts
         .as_deref()

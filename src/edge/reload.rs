@@ -4,8 +4,8 @@ use super::downloads::Downloads;
 use super::serve::Shared;
 use super::{Config, Event, Signals};
 use crate::answer::{Secrets, Site, SiteError};
+use crate::files::Fingerprint;
 use crate::store::Store;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,26 +20,8 @@ const MOST_LOOKS: u32 = 64;
 const TRIES: u32 = 10;
 
 /// Which index the folder holds: another file or another time is another snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint {
-    device: u64,
-    inode: u64,
-    seconds: i64,
-    nanoseconds: i64,
-    size: u64,
-}
-
-impl Fingerprint {
-    fn of(folder: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(folder.join(crate::snapshot::INDEX)).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            seconds: metadata.mtime(),
-            nanoseconds: metadata.mtime_nsec(),
-            size: metadata.size(),
-        })
-    }
+fn fingerprint(folder: &Path) -> Option<Fingerprint> {
+    Fingerprint::of(&folder.join(crate::snapshot::INDEX))
 }
 
 /// Reads the first site, again if it was replaced meanwhile. The fingerprint is older than the site, so that nothing
@@ -47,10 +29,10 @@ impl Fingerprint {
 pub(super) fn first(folder: &Path, local_store: bool) -> Result<(Site, Option<Fingerprint>), SiteError> {
     let mut tries = 0;
     loop {
-        let before = Fingerprint::of(folder);
+        let before = fingerprint(folder);
         match Site::open(folder, local_store) {
             Ok(site) => return Ok((site, before)),
-            Err(error) if tries == TRIES || Fingerprint::of(folder) == before => return Err(error),
+            Err(error) if tries == TRIES || fingerprint(folder) == before => return Err(error),
             Err(_) => tries = tries.saturating_add(1),
         }
     }
@@ -161,7 +143,7 @@ pub(super) async fn control(config: &Config, shared: &Shared, mut seen: Option<F
             take_secrets(config, shared, &mut secrets_wrong, secrets_seen.is_some());
             secrets_seen = Some(secrets_now);
         }
-        let now = Fingerprint::of(&config.site);
+        let now = fingerprint(&config.site);
         // What is asked for during a read is done after it.
         if reading.is_none() && (asked || now != seen || refused.is_due()) {
             is_another = now != seen;

@@ -1,7 +1,7 @@
 //! Reads the files that hold secrets, and notices when they change. Nothing of what stands in them is ever told.
 
 use crate::answer::{BadLine, Credentials, Keys, Links, Secrets, Sessions, Tokens};
-use crate::files::open_regular;
+use crate::files::{Fingerprint, open_regular};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -111,30 +111,6 @@ impl SecretFiles {
     pub(super) fn fingerprint(&self) -> Vec<Option<Fingerprint>> {
         let files = [&self.tokens, &self.signing_keys, &self.session_secret, &self.storage_credentials];
         files.into_iter().map(|path| Fingerprint::of(path.as_deref()?)).collect()
-    }
-}
-
-/// Which file a path leads to, and its last change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint {
-    device: u64,
-    inode: u64,
-    /// Seconds and nanoseconds: of the bytes, and of owner and mode as well.
-    modified: (i64, i64),
-    changed: (i64, i64),
-    size: u64,
-}
-
-impl Fingerprint {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-            size: metadata.size(),
-        })
     }
 }
 
