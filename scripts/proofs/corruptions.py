@@ -308,7 +308,7 @@ CORRUPTIONS = {
     "links of V1 to elsewhere": rewrite(f"{V1}/downloads/links.json", lambda links: links["latest"].update(windows="//evil.example/")),
     "no table of active releases": missing(ACTIVE),
     "an active document with another hash": chosen(lambda text: text.replace("sha256:", "sha256:0", 1)),
-    "an active document of another release": chosen(lambda text: text.replace('"version":"1.8.3"', '"version":"1.8.2"')),
+    "an active document of another release": chosen(lambda text: text.replace('"version":"1.', '"version":"0.')),
     "an active release that is not there": rewrite(ACTIVE, lambda table: table["releases"][-1].update(version="9.9.9")),
     "an active release that is recalled": rewrite(ACTIVE, lambda table: table["releases"].insert(0, active_of("1.7.9"))),
     "an active document that is not the highest's": rewrite(ACTIVE, lambda table: table["releases"].pop()),
@@ -372,7 +372,9 @@ def is_refused(where: pathlib.Path, edge: Edge, name: str, damage) -> str | None
         return "no refusal is counted"
     if answers(edge) != before:
         return "the answers change"
-    lines = edge.events("snapshot refused, the last good one is kept")[said:]
+    # The log is written by a thread of its own, a moment after the count.
+    while not (lines := edge.events("snapshot refused, the last good one is kept")[said:]) and time.monotonic() < end:
+        time.sleep(0.01)
     if not lines or not all(line["level"] == "error" and line.get("error") for line in lines):
         return "no line of the log says so"
     return None
