@@ -48,3 +48,16 @@ impl serde::Serialize for Guid {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vector_of_the_contract() {
+        let guid = Guid::from_uuid(0x018d_671d_7400_7123_8123_4567_89ab_cdef);
+        assert_eq!(guid.to_string(), "rel_01hnkhtx00e4hr28t5cy4tqkff");
+        assert_eq!(Guid::parse("rel_01hnkhtx00e4hr28t5cy4tqkff"), Ok(guid));
+        assert!(Guid::parse("rel_01hgw2bbg0000000000000001").is_err(), "25 digits");
+    }
+}
