@@ -89,13 +89,14 @@ struct Suite {
     without_secrets: bool,
 }
 
-const SUITES: [Suite; 9] = [
+const SUITES: [Suite; 10] = [
     Suite { cases: "http", collection: "http", least: 641, without_secrets: true },
     Suite { cases: "http/v1", collection: "v1", least: 462, without_secrets: true },
     Suite { cases: "http/v1-gone", collection: "v1-gone", least: 83, without_secrets: true },
     Suite { cases: "http/required", collection: "required", least: 552, without_secrets: false },
     Suite { cases: "http/active", collection: "active", least: 363, without_secrets: false },
     Suite { cases: "http/active-bare", collection: "active-bare", least: 4, without_secrets: false },
+    Suite { cases: "http/mixed", collection: "mixed", least: 7, without_secrets: false },
     Suite { cases: "http/presigned", collection: "presigned", least: 6, without_secrets: false },
     Suite { cases: "http/no-storage", collection: "no-storage", least: 5, without_secrets: false },
     Suite { cases: "http/active-none", collection: "active-none", least: 14, without_secrets: false },
