@@ -516,3 +516,24 @@ fn catalogs_that_are_worth_a_look() {
     assert!(output.contains("V1 is public and shows what V2 hides"), "{output}");
     assert!(output.contains("the Active API shows no release without a `guid`"), "{output}");
 }
+
+#[test]
+fn what_is_active_above_the_pin_is_worth_a_look() {
+    let warned = |changes: &[(&str, &str)]| {
+        let folder = published();
+        compiler_ok(folder.path(), &["pin", "stable", "1.0.0", "--reason", "crashes"]);
+        for (version, line) in changes {
+            let manifest = folder.path().join(format!("releases/{version}.yaml"));
+            let text = fs::read_to_string(&manifest).expect("readable");
+            fs::write(&manifest, format!("{text}{line}\n")).expect("written");
+        }
+        let output = run(&folder, "check");
+        assert!(output.starts_with("exit 0\n"), "{output}");
+        output.contains("although stable is pinned at `1.0.0`")
+    };
+    assert!(warned(&[("1.1.0", "active: true")]));
+    assert!(!warned(&[]) && !warned(&[("1.1.0", "active: false")]), "nobody says so");
+    assert!(!warned(&[("1.0.0", "active: true")]), "the pin itself is fine");
+    assert!(!warned(&[("1.1.0", "active: true\nyanked: broken")]), "what is not offered is not active");
+    assert!(!warned(&[("1.1.0", "active: true\nrecalled: broken")]), "what is not offered is not active");
+}
