@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from common import CLIENT, EDGE, EDGE_PGO, Limit, Load, Section, ask, collection, folder, load, middle, ratio, told
+from common import EDGE, EDGE_PGO, Limit, Load, Section, ask, collection, folder, load, middle, ratio, told
 from servers import Edge, Floor, Server, nginx_beside
 
 DOCUMENT = "/v2/agent-releases/latest.json"

@@ -5,7 +5,6 @@ none of them comes out anywhere; and that no cache gives one user's answer to an
 # Varnish's command is varnishd; it is installed here. By pip: itsdangerous and Starlette, which make the sessions.
 import asyncio
 import base64
-import contextlib
 import hashlib
 import hmac
 import http.client
@@ -26,20 +25,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from common import (
+    Answer,
     COMPILER,
     EDGE,
-    QUICK,
-    Answer,
     Edge,
     Load,
+    PATH,
+    QUICK,
     Wrong,
     apt_install,
     compile_in,
-    connect,
     expect,
     folder,
-    free_port,
     get,
+    in_front,
     prove,
     raw,
     until,
@@ -62,7 +61,6 @@ HOST = "Host: proof.example"
 BASE = "/api/agent/v1/releases"
 ACTIVE = f"{BASE}/active"
 STORAGE = "https://downloads.example.com/agent/"
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 V2 = [
     "/v2/agent-releases?channel=stable",
@@ -824,32 +822,6 @@ def varnish(where: pathlib.Path, port: int, upstream: int) -> list[str]:
 CACHES = {"nginx": nginx} if QUICK else {"nginx": nginx, "Varnish": varnish}
 
 
-@contextlib.contextmanager
-def cache(name: str, where: pathlib.Path, upstream: int):
-    """A running cache in front of an upstream's port; gives its address."""
-    where.mkdir()
-    address = ("127.0.0.1", free_port())
-    with open(where / "output", "wb") as output:
-        command = CACHES[name](where, address[1], upstream)
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PATH": PATH})
-    try:
-        until(f"{name} listens", lambda: process.poll() is not None or is_open(address))
-        expect(process.poll() is None, f"{name} runs, found {(where / 'output').read_text()}")
-        yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def is_open(address: tuple[str, int]) -> bool:
-    with contextlib.suppress(OSError), connect(address, 1.0):
-        return True
-    return False
-
-
 class Origin(http.server.ThreadingHTTPServer):
     """The negative control: an upstream that lets everybody keep what it tells each user alone."""
 
@@ -985,7 +957,7 @@ def at_once(work, users: dict[str, list[str]]) -> None:
 
 def control(name: str, where: pathlib.Path, users: dict[str, list[str]]) -> None:
     """An upstream that lets everybody keep its answers is found out."""
-    with Origin() as origin, cache(name, where, origin.address[1]) as address:
+    with Origin() as origin, in_front(name, CACHES[name], where, origin.address[1]) as address:
         try:
             keeps_apart(address, origin, Kind("the control", ["/a?", "/b?"], True), users)
         except Wrong:
@@ -1013,7 +985,7 @@ def caches(where: pathlib.Path, sites: dict[pathlib.Path, Callable[[dict], list[
             kept = Kept(site_of)
             with (
                 Watched(site_of, *kept.flags(), artifacts=False) as edge,
-                cache(name, where / f"{name}-{site_of.name}", edge.address[1]) as address,
+                in_front(name, CACHES[name], where / f"{name}-{site_of.name}", edge.address[1]) as address,
             ):
                 listed = kinds(edge.active(bearer(kept.token)))
                 asked += sum(keeps_apart(address, Counted(edge), kind, users_of(kept)) for kind in listed)

@@ -241,6 +241,37 @@ def connect(address: tuple[str, int], timeout: float = 20.0) -> socket.socket:
     return socket.create_connection(address, timeout=timeout)
 
 
+# Servers that Debian puts where only its administrator looks.
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+def is_open(address: tuple[str, int]) -> bool:
+    """Whether somebody accepts connections there."""
+    with contextlib.suppress(OSError), connect(address, 1.0):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def in_front(name: str, command, where: pathlib.Path, upstream: int):
+    """A running proxy or cache in front of an upstream's port, by `command(where, port, upstream)`; gives its address."""
+    where.mkdir()
+    address = ("127.0.0.1", free_port())
+    with open(where / "output", "wb") as output:
+        words = command(where, address[1], upstream)
+        process = subprocess.Popen(words, stdout=output, stderr=output, env={**os.environ, "PATH": PATH})
+    try:
+        until(f"{name} listens: {(where / 'output').read_text()}", lambda: process.poll() is not None or is_open(address))
+        expect(process.poll() is None, f"{name} to run, found {(where / 'output').read_text()}")
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def raw(address: tuple[str, int], sent: bytes, timeout: float = 20.0) -> bytes:
     """Sends bytes and reads until the other side closes."""
     with connect(address, timeout) as stream:

@@ -14,9 +14,8 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 
-from common import QUICK, ROOT, Edge, Wrong, compile_in, connect, expect, folder, prove, until
+from common import PATH, QUICK, ROOT, Edge, Wrong, compile_in, connect, expect, folder, in_front, prove
 
 STORAGE = "https://downloads.example.com/agent/"
 PROBE = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -279,35 +278,6 @@ def install_varnish() -> None:
     expect(done.returncode == 0, f"apt-get to install varnish: {done.stderr}")
 
 
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-
-
-@contextlib.contextmanager
-def proxy(name: str, where: pathlib.Path, upstream: int):
-    """A running proxy in front of an upstream's port; gives its address."""
-    where.mkdir()
-    address = ("127.0.0.1", free_port())
-    with open(where / "output", "wb") as output:
-        process = subprocess.Popen(PROXIES[name](where, address[1], upstream), stdout=output, stderr=output,
-                                   env={**os.environ, "PATH": PATH})
-    try:
-        until(f"{name} listens: {(where / 'output').read_text()}", lambda: process.poll() is not None or accepts(address))
-        expect(process.poll() is None, f"{name} to run, found {(where / 'output').read_text()}")
-        yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def accepts(address: tuple[str, int]) -> bool:
-    with contextlib.suppress(OSError), connect(address, 1.0):
-        return True
-    return False
-
-
 class Recorder:
     """An upstream that answers like the edge and counts what reaches it, by the rules of RFC 9112. Without `reads_bodies` it
     takes every body for requests, which is the mistake that the proof has to find."""
@@ -475,8 +445,8 @@ def at_most(case: Case, recorded: Front, counted: Front) -> tuple[int, int]:
 
 def through(name: str, where: pathlib.Path, upstream, listed: list[Case]) -> str:
     """All cases through a proxy, to a recorder and to the upstream under test; returns the figures."""
-    with Recorder() as recorder, proxy(name, where / f"{name}-recorder", recorder.port) as left, \
-            proxy(name, where / f"{name}-edge", upstream.port) as right:
+    with Recorder() as recorder, in_front(name, PROXIES[name], where / f"{name}-recorder", recorder.port) as left, \
+            in_front(name, PROXIES[name], where / f"{name}-edge", upstream.port) as right:
         recorded, counted, beside = Front(left, recorder), Front(right, upstream), Probe(right, "c")
         with asking(beside):
             sums = [at_most(case, recorded, counted) for case in listed]
