@@ -9,7 +9,7 @@ fail() {
     exit 1
 }
 
-# need COMMAND…: installs those that are missing, where there is apt-get; a package is named like its command.
+# need COMMAND…: installs those that are missing, where there is apt-get; a package is named like its command, but for h2load's.
 need() {
     local command missing=()
     for command in "$@"; do
@@ -21,7 +21,7 @@ need() {
     local as_root="env"
     [ "$(id -u)" = 0 ] || as_root="sudo"
     "$as_root" apt-get update -qq >/dev/null 2>&1 || true
-    "$as_root" apt-get install -y -qq "${missing[@]}" >/dev/null 2>&1 || fail "apt-get could not install: ${missing[*]}"
+    "$as_root" apt-get install -y -qq "${missing[@]/#h2load/nghttp2-client}" >/dev/null 2>&1 || fail "apt-get could not install: ${missing[*]}"
 }
 
 # Builds both programs; sets `compiler` and `edge` to their paths.

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from common import EDGE, EDGE_PGO, Limit, Load, Section, ask, collection, folder, load, middle, ratio, told
+from common import EDGE, EDGE_PGO, Limit, Load, Section, ask, collection, folder, load, load_all_counted, middle, ratio, told
 from servers import Edge, Floor, Server, nginx_beside
 
 DOCUMENT = "/v2/agent-releases/latest.json"
@@ -123,14 +123,22 @@ def latency(rounds: int) -> Section:
     """Half of all answers, and 99 of 100, with few and with many connections."""
     section = Section(
         "The edge: latency",
-        "1,000 releases. The server has one core, the client (wrk) the other. Under full load each connection asks again as soon as it",
+        "1,000 releases. The server has one core, the client the other. Under full load each connection asks again as soon as it",
         "is answered: how long requests wait in line when there are more than the server can take. The line is mean × rate: so many",
-        "of the connections waited at the server, the others in the client, where nobody counts the time. With pauses each",
-        "connection waits at random before it asks again.",
+        "of the connections wait where the client counts it. h2load counts from one answer to the next, so its line is all of them,",
+        "and it is the judge. wrk reads all answers that have come before it asks again, and leaves that time out: a server that",
+        "answers in large batches, as nginx does, hides up to half of each round there. With pauses each connection waits at",
+        "random before it asks again.",
     )
-    full = [(connections, 0) for connections in (64, 1000)]
-    paced = [(64, 4), (1000, 100)]
-    seen: dict[tuple[int, int, str, str], list[Load]] = {}
+    kinds = {
+        "64, full load": lambda address, target: load_all_counted(address, target, 64, 2),
+        "1,000, full load": lambda address, target: load_all_counted(address, target, 1000, 2),
+        "64, full load, by wrk": lambda address, target: load(address, target, 64, 2),
+        "1,000, full load, by wrk": lambda address, target: load(address, target, 1000, 2),
+        "64, pauses of up to 4 ms": lambda address, target: load(address, target, 64, 2, pause_ms=4),
+        "1,000, pauses of up to 100 ms": lambda address, target: load(address, target, 1000, 2, pause_ms=100),
+    }
+    seen: dict[tuple[str, str, str], list[Load]] = {}
     with folder() as where, contextlib.ExitStack() as stack:
         collection(where, 1000)
         servers: dict[str, Server] = {}
@@ -139,20 +147,19 @@ def latency(rounds: int) -> Section:
         servers["nginx"] = stack.enter_context(nginx_beside(servers["cargo build"], where, DOCUMENT, REDIRECT))
         for number in range(rounds):
             told(f"latency, round {number + 1} of {rounds}")
-            for connections, pause in full + paced:
+            for kind, loading in kinds.items():
                 for name, target in [("document", DOCUMENT), ("redirect", REDIRECT)]:
                     for server, running in servers.items():
-                        got = load(running.address, target, connections, 2, pause_ms=pause)
-                        seen.setdefault((connections, pause, name, server), []).append(got)
+                        seen.setdefault((kind, name, server), []).append(loading(running.address, target))
     table = []
-    for (connections, pause, name, server), loads in seen.items():
-        p99 = ratio([load.p99_ms for load in loads], [load.p99_ms for load in seen[(connections, pause, name, "nginx")]])
-        kind = f"{connections:,}, pauses of up to {pause} ms" if pause else f"{connections:,}, full load"
+    for (kind, name, server), loads in seen.items():
+        p99 = ratio([load.p99_ms for load in loads], [load.p99_ms for load in seen[(kind, name, "nginx")]])
         cells = [kind, name, server if server == "nginx" else f"edge, {server}"]
         cells += [f"{middle([load.p50_ms for load in loads]):.2f}", f"{middle([load.p99_ms for load in loads]):.2f}", f"{p99:.2f}"]
         cells += [f"{middle([load.rate for load in loads]):,.0f}"]
         cells += [f"{middle([load.mean_ms * load.rate / 1000 for load in loads]):,.0f}", sum(load.failures for load in loads)]
-        promise = [] if server == "nginx" else [("", p99, P99_BESIDE_NGINX)]
+        judged = server != "nginx" and not kind.endswith("by wrk")
+        promise = [("", p99, P99_BESIDE_NGINX)] if judged else []
         table.append(cells + section.judge(f"p99 of the {name} on {kind}, {server}", *promise))
     columns = ["connections", "answer", "server", "p50 ms", "p99 ms", "p99 × nginx", "requests/s", "line", "failures in all"]
     section.table([*columns, "limit", "holds"], table)
