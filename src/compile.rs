@@ -2,6 +2,7 @@
 
 use crate::artifacts::{self, Thoroughness};
 use crate::catalog::{self, Catalog};
+use crate::exports;
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
 use crate::snapshot::{Built, Damage, Previous, Written, read_index, write};
@@ -124,6 +125,14 @@ impl Compiled {
         views::render(&self.catalog).finish()
     }
 
+    /// The snapshot with what the catalog's `exports` ask for; a problem for each engine that cannot answer this catalog.
+    pub fn snapshot_with_exports(&self) -> Result<Built, Vec<Problem>> {
+        let mut built = self.snapshot();
+        let files = exports::render(&self.catalog, &built)?;
+        built.export(files.into_iter().map(|file| (file.path, file.bytes)));
+        Ok(built)
+    }
+
     /// Puts the snapshot in place of what is in the options' output folder; returns its id as well.
     pub fn write(&self, options: &Options) -> Result<(String, Written), Vec<Problem>> {
         refuse_overlap(options)?;
@@ -132,8 +141,8 @@ impl Compiled {
 
     /// As [`Compiled::write`], into a folder that is nobody's.
     pub fn write_to(&self, folder: &Path) -> Result<(String, Written), Vec<Problem>> {
-        let (previous, mut built) = rayon::join(|| Previous::open(folder), || self.snapshot());
-        let previous = previous?;
+        let (previous, built) = rayon::join(|| Previous::open(folder), || self.snapshot_with_exports());
+        let (previous, mut built) = (previous?, built?);
         built.compress(previous.as_ref().map(Previous::reusable).as_ref());
         let id = built.index.id.clone();
         Ok((id, write(folder, built, previous.as_ref())?))

@@ -36,6 +36,8 @@ pub mod catalog;
 #[cfg(feature = "cli")]
 pub mod compile;
 #[cfg(feature = "cli")]
+pub mod exports;
+#[cfg(feature = "cli")]
 pub mod ledger;
 #[cfg(feature = "cli")]
 pub mod plan;

@@ -28,6 +28,8 @@ pub struct Built {
     pub index: Index,
     /// The bytes of each row of `index.files`, in the same order.
     pub bytes: Vec<Bytes>,
+    /// The bytes of each row of `index.exports`, in the same order.
+    pub exports: Vec<Bytes>,
     /// The compressed forms that were made, by path.
     pub compressed: BTreeMap<String, Vec<u8>>,
 }
@@ -64,8 +66,9 @@ impl Snapshot {
         let done: Vec<(Row, Bytes)> =
             self.files.into_par_iter().map(|(path, (bytes, headers))| finish_file(path, bytes, headers)).collect();
         let mut built = Built {
-            index: Index { id: String::new(), generation: 0, files: Vec::with_capacity(done.len()), kept: Vec::new() },
+            index: Index { files: Vec::with_capacity(done.len()), ..Index::default() },
             bytes: Vec::with_capacity(done.len()),
+            exports: Vec::new(),
             compressed: BTreeMap::new(),
         };
         for (row, bytes) in done {
@@ -100,6 +103,15 @@ impl Built {
             })
             .collect();
         self.compressed.extend(made.into_iter().flatten());
+    }
+
+    /// Adds files for other engines, by their paths below the site's folder.
+    pub fn export(&mut self, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        for (path, bytes) in files {
+            let (row, bytes) = finish_file(path, bytes, BTreeMap::new());
+            self.index.exports.push(row);
+            self.exports.push(bytes);
+        }
     }
 
     /// Every document's bytes by its path.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The whole index.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Index {
     /// 64 hex digits over all rows of `files`.
     pub id: String,
@@ -17,6 +17,9 @@ pub struct Index {
     /// the id, which the sources alone decide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<Row>,
+    /// The same answers for other engines, below `exports/`; not part of the id, and no address leads to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<Row>,
 }
 
 /// One file.
@@ -106,9 +109,9 @@ impl Index {
         self.files.get(at)
     }
 
-    /// Every path that the snapshot's files take on disk, compressed forms and kept tiles included, with their sizes.
+    /// Every path that the snapshot's files take on disk, compressed forms, kept tiles and exports included, with their sizes.
     pub fn paths(&self) -> impl Iterator<Item = (String, u64)> {
-        self.files.iter().chain(&self.kept).flat_map(Row::forms).map(|(path, form)| (path, form.size))
+        self.files.iter().chain(&self.kept).chain(&self.exports).flat_map(Row::forms).map(|(path, form)| (path, form.size))
     }
 }
 

@@ -52,7 +52,7 @@ pub fn read_index(folder: &Path) -> Result<Index, Damage> {
     if !index.files.is_sorted_by(|a, b| a.path < b.path) {
         return Err(wrong("its rows are not in order".to_owned()));
     }
-    if index.files.iter().chain(&index.kept).any(|row| !is_inside(&row.path)) {
+    if index.files.iter().chain(&index.kept).chain(&index.exports).any(|row| !is_inside(&row.path)) {
         return Err(wrong("a row leads out of the folder".to_owned()));
     }
     if Index::id_of(&index.files) != index.id {

@@ -75,7 +75,7 @@ impl Previous {
         if !foreign.is_empty() {
             return Err(foreign);
         }
-        let rows = index.files.par_iter().chain(&index.kept);
+        let rows = index.files.par_iter().chain(&index.kept).chain(&index.exports);
         let intact = rows.filter(|row| is_intact(folder, row)).map(|row| row.path.clone()).collect();
         Ok(Some(Self { folder: folder.to_owned(), index, intact }))
     }
@@ -93,7 +93,7 @@ impl Previous {
     /// The index with only those rows whose files are as recorded.
     pub fn reusable(&self) -> Index {
         let files = self.index.files.iter().filter(|row| self.is_intact(row)).cloned().collect();
-        Index { id: String::new(), generation: self.index.generation, files, kept: Vec::new() }
+        Index { generation: self.index.generation, files, ..Index::default() }
     }
 }
 
@@ -120,11 +120,15 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     remove_stale(parent, &target);
     if let Some(previous) = previous {
-        built.index.generation = previous.index.generation;
+        // Whoever follows a published site knows its generation; a build keeps that of what it replaces.
+        if built.index.generation == 0 {
+            built.index.generation = previous.index.generation;
+        }
         built.index.kept = kept(&built.index, previous);
     }
     let report = compare(&built, previous);
-    if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| previous.index.kept == built.index.kept) {
+    let same_index = |old: &Index| old.kept == built.index.kept && old.generation == built.index.generation;
+    if report.written == 0 && report.removed == 0 && previous.is_some_and(|previous| same_index(&previous.index)) {
         return Ok(report);
     }
     fs::create_dir_all(parent).map_err(|error| cannot("make the folder", error))?;
@@ -178,12 +182,19 @@ fn compare(built: &Built, previous: Option<&Previous>) -> Written {
     let Some(previous) = previous else { return Written { written: paths.len(), ..Written::default() } };
     let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.is_intact(row);
     let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| 1 + row.encodings.len()).sum();
+    let same_export = |row: &&Row| previous.index.exports.contains(row) && previous.is_intact(row);
+    let changed = changed + built.index.exports.iter().filter(|row| !same_export(row)).count();
     let removed = previous.index.paths().filter(|(path, _)| !paths.contains(path)).count();
     Written { written: changed, unchanged: paths.len() - changed.min(paths.len()), removed, stepwise: false }
 }
 
 /// Writes the whole tree, linking what the previous one holds already, and syncs it.
 fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Result<()> {
+    built.index.exports.iter().zip(&built.exports).try_for_each(|(row, bytes)| {
+        let path = staging.join(&row.path);
+        fs::create_dir_all(path.parent().unwrap_or(staging))?;
+        create(&path, bytes)
+    })?;
     let folders: BTreeSet<PathBuf> =
         built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
