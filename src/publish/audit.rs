@@ -173,7 +173,8 @@ async fn wrong_bytes(found: reqwest::Response, location: &str, row: &crate::redi
     (is != should).then(|| format!("{location}: its SHA-256 is {is}, and should be {should}"))
 }
 
-fn innermost(error: &reqwest::Error) -> String {
+/// The reason at the bottom of an error, without the address that everybody knows.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
         inner = source;

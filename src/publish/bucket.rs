@@ -77,7 +77,11 @@ impl Bucket {
     }
 
     /// Tries until it works, is refused for good, or has been tried often enough.
-    async fn again<T>(&self, key: &str, mut request: impl AsyncFnMut() -> object_store::Result<T>) -> Result<Tried<T>, TargetError> {
+    async fn again<T>(
+        &self,
+        key: &str,
+        mut request: impl AsyncFnMut() -> object_store::Result<T>,
+    ) -> Result<Tried<T>, TargetError> {
         let started = Instant::now();
         let mut tries = 0;
         loop {

@@ -193,7 +193,8 @@ fn bytes_of(out: &Outgoing, row: &Row) -> Bytes {
 fn documents(out: &Outgoing, live: &Index, given_up: &Index, work: &mut Work) {
     for row in &out.index.files {
         let same = |old: &Row| old.sha256 == row.sha256 && Metadata::of_row(old) == Metadata::of_row(row);
-        let there = live.row(&row.path);
+        // A tile may be there although only the snapshot before needs it.
+        let there = live.row(&row.path).or_else(|| live.kept.iter().find(|kept| kept.path == row.path));
         // Where a publisher that gave up may have written, only writing again makes sure.
         let touched = given_up.row(&row.path).is_some_and(|claimed| there.is_none_or(|old| old.sha256 != claimed.sha256));
         if there.is_none_or(|old| old.headers != row.headers || old.sha256 != row.sha256) && there.is_some() || touched {

@@ -58,7 +58,8 @@ impl Folder {
     /// Removes what killed publishers left behind.
     fn remove_stale(&self) {
         let stale = |entry: &walkdir::DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
-        for entry in walkdir::WalkDir::new(&self.path).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok).filter(stale) {
+        for entry in walkdir::WalkDir::new(&self.path).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok).filter(stale)
+        {
             let _ = if entry.file_type().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
     }

@@ -73,7 +73,8 @@ impl Follower<'_> {
         let here: Vec<Row> = here.cloned().map(|row| Row { encodings: Default::default(), ..row }).collect();
         let mut files: Files = read_files(self.out, here.iter()).map_err(|damage| Problem::general(damage.to_string()))?;
         let missing: Vec<&Row> = index.files.iter().filter(|row| !is_here(row)).collect();
-        let reading = missing.iter().map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(self.target, row).await?)) });
+        let reading =
+            missing.iter().map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(self.target, row).await?)) });
         let read: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
         let fetched = read.len();
         files.extend(read);
@@ -127,4 +128,3 @@ impl Follower<'_> {
 fn nothing() -> Failed {
     Failed::Missing("nothing was published there yet".to_owned())
 }
-

@@ -171,7 +171,9 @@ impl Record {
         if Index::id_of(&index.files) != record.about.id {
             return Err("its id does not fit its rows".to_owned());
         }
-        if !index.files.is_sorted_by(|a, b| a.path < b.path) || !index.files.iter().chain(&index.kept).all(|row| inside(&row.path)) {
+        if !index.files.is_sorted_by(|a, b| a.path < b.path)
+            || !index.files.iter().chain(&index.kept).all(|row| inside(&row.path))
+        {
             return Err("its rows are not in order".to_owned());
         }
         Ok(record)

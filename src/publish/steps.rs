@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "publishing tells the time")]
 
 use super::changes::{Before, Offered, Outgoing, Stage, Work, key_of, work};
-use super::record::{About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key};
+use super::record::{
+    About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key,
+};
 use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
 use super::{Event, Failed, Settings};
 use crate::files::Fingerprint;
@@ -363,7 +365,8 @@ impl<'a> Opened<'a> {
             wanted.push((key_of(&row.path), row.sha256.clone()));
             wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
         }
-        let artifacts = live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
+        let artifacts =
+            live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
         wanted.extend(artifacts);
         wanted.sort();
         wanted.dedup();
