@@ -149,7 +149,7 @@ impl Change {
         let is_latest = path.ends_with("/latest") || path.ends_with("/latest/download") || path.ends_with("/downloads/latest");
         (is_latest && of_channel())
             || path.ends_with(&format!("/latest/{channel}.json"))
-            || (channel == Channel::STABLE && (path.ends_with("/latest.json") || path.ends_with("/downloads/links")))
+            || (channel == Channel::STABLE && (path.ends_with("releases/latest.json") || path.ends_with("/downloads/links")))
     }
 
     /// `latest?channel=stable 1.8.2 → 1.8.3`, the common beginning of the addresses left out.

@@ -1,6 +1,6 @@
 //! `add`: from files to a release: hashed, guessed, stored, and written down.
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::edits::{lock_sources, time, word};
 use super::fragment::{self, word_or_none, words};
 use super::{Exit, Failure, Folders, Outcome};
@@ -116,7 +116,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
             console.warnings(&warnings);
             let files = incoming.iter().map(|file| (file.platform, file.path.as_path(), &file.filename, &file.hashed));
             fragment::write(folder, &addition, files)?;
-            console.result(&format!("{}: a fragment of {}, {} files", folder.display(), addition.version, incoming.len()));
+            console.result(&format!(
+                "{}: a fragment of {}, {}",
+                folder.display(),
+                addition.version,
+                counted(incoming.len(), "file")
+            ));
             Ok(Exit::Fine)
         }
         None => add(&addition, &incoming, console),

@@ -47,9 +47,9 @@ impl Follower<'_> {
     pub async fn look(&mut self) -> Result<Option<Followed>, Failed> {
         let Some((current, _)) = read_current(self.target).await? else { return Err(nothing()) };
         let (key, sha256) = match &current.next {
-            Some(next) => (object_key(&next.record), next.record.clone()),
-            None if current.generation == 0 => return Err(nothing()),
-            None => (record_key(current.generation), current.record.clone()),
+            Some(next) if next.early => (object_key(&next.record), next.record.clone()),
+            _ if current.generation == 0 => return Err(nothing()),
+            _ => (record_key(current.generation), current.record.clone()),
         };
         if self.seen.as_ref() == Some(&sha256) {
             return Ok(None);

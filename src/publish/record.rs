@@ -33,8 +33,7 @@ pub struct Current {
     pub at: String,
     /// Who made it live.
     pub by: String,
-    /// Claimed by a publisher whose documents are moving right now. Its record lies among the objects already, complete:
-    /// an edge may take it up before the documents do.
+    /// Claimed by a publisher whose documents are moving right now. Its record lies among the objects already, complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
 }
@@ -52,6 +51,8 @@ pub struct Next {
     pub by: String,
     /// When.
     pub at: String,
+    /// Whether an edge may take it up before its documents move: it knows at least what the live one knows.
+    pub early: bool,
     /// Grows while the claim is kept up.
     pub beat: u64,
 }
