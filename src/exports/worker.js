@@ -4,8 +4,7 @@
 //                channels   their heads, and the orders of their lists, as indexes into `releases`
 //                releases   ascending by version. tags: of V2 and of V1, an entity tag for each channel; pieces: what a list
 //                           page's tag is made of; files: [name, sha256, bytes, type, key if it is an unusual one]
-// env.ASSETS     the folder dist/public
-// env.EDGE       optional, a service or an address that /api/… is passed on to
+// env.ASSETS     the folder dist/public; env.EDGE, optional, a service or an address: where /api/… is passed on to
 import site from "./answers.json";
 
 const [V2, V1] = ["/v2/agent-releases", "/internal/v1/agent"];
@@ -47,12 +46,11 @@ export default {
   async fetch(request, env) {
     const target = request.url.slice(request.url.indexOf("/", request.url.indexOf("//") + 2));
     const [path, query] = cut(target, "?");
-    const passOn = (edge) => edge.fetch?.(request) ?? fetch(new Request(new URL(target, edge), request));
-    if (env.EDGE && below(path, "/api")) return passOn(env.EDGE);
+    const edge = below(path, "/api") && env.EDGE;
+    if (edge) return edge.fetch?.(request) ?? fetch(new Request(new URL(target, edge), request));
     const ask = { request, env, target, path, query, v1: below(path, V1) ? site.v1 : null };
-    const failed = { status: 500, error: { code: "internal_error", message: "Server error", details: {} } };
-    const answer = await decide(ask).catch((thrown) => (thrown.error ? thrown : console.error(thrown) ?? failed));
-    return respond(ask, answer);
+    const refused = (thrown) => (thrown.status ? thrown : console.error(thrown) ?? refuse(500, "internal_error", "Server error"));
+    return respond(ask, await decide(ask).catch(refused).catch((refusal) => refusal));
   },
 };
 
@@ -64,7 +62,7 @@ async function decide(ask) {
   if (Number(headers.get("content-length")) || headers.has("transfer-encoding")) (isKnown ? malformed : refuseMethod)();
   if (bytesOf(ask.target) > 2048) refuse(414, "uri_too_long", "URI Too Long");
   if (headers.has("expect")) refuse(417, "expectation_failed", "Expectation Failed");
-  if (/#|%(?![0-9A-Fa-f]{2})/.test(ask.path)) malformed();
+  if (/%(?![0-9A-Fa-f]{2})/.test(ask.path)) malformed();
   ask.given = parameters(ask.query);
   if (!isKnown) refuseMethod();
   const document = await documentAt(ask);
@@ -75,7 +73,7 @@ async function decide(ask) {
   return document ?? (ask.v1?.gone ? retired(ask) : answer(ask, ...pattern.exec(ask.path).slice(1)));
 }
 
-function respond({ request, path, query, v1 }, { status = 200, set = site.kinds.error, headers, tag, error, ...answer }) {
+function respond({ request, path, query, v1 }, { status = 200, set, headers, tag, body = null }) {
   const all = new Headers({ ...site.headers[set], ...headers, ...v1?.headers, "X-Release-Snapshot": site.snapshot });
   if (v1) all.set("Link", [`<${twin(path, query)}>; rel="successor-version"${v1.docs}`, headers?.Link ?? []].flat().join(", "));
   if (tag) all.set("ETag", `"${tag}"`);
@@ -84,15 +82,14 @@ function respond({ request, path, query, v1 }, { status = 200, set = site.kinds.
     all.delete("Content-Type");
     return new Response(null, { status: 304, headers: all });
   }
-  const body = error ? text({ error }) : (answer.body ?? null);
-  const isHead = request.method === "HEAD";
-  if (isHead) all.set("Content-Length", body?.byteLength ?? bytesOf(body ?? ""));
-  return new Response(isHead ? null : body, { status, headers: all });
+  if (request.method !== "HEAD") return new Response(body, { status, headers: all });
+  all.set("Content-Length", body?.byteLength ?? bytesOf(body ?? ""));
+  return new Response(null, { status, headers: all });
 }
 
 /** Thrown wherever it is found out, and answered in one place. JSON leaves out the details that are undefined. */
 function refuse(status, code, message, details = {}, set = site.kinds.error) {
-  throw { status, set, error: { code, message, details } };
+  throw { status, set, body: text({ error: { code, message, details } }) };
 }
 const malformed = () => refuse(400, "bad_request", "Malformed request");
 const invalid = (message, field, value, allowed) => refuse(400, "invalid_request", message, { field, value, allowed });
@@ -109,12 +106,10 @@ function parameters(query) {
   try {
     for (const pair of query.split("&")) {
       const [name, value] = cut(pair, "=").map((text) => decodeURIComponent(text));
-      if (/[\u0000-\u001f\u007f-\u009f]/.test(name + value)) return malformed();
+      if (/[\u0000-\u001f\u007f-\u009f]/.test(name + value)) malformed();
       if (!given.get(name)?.push(value)) given.set(name, [value]);
     }
-  } catch {
-    malformed(); // An escape that is not whole, or not UTF-8.
-  }
+  } catch { malformed(); /* An escape that is not whole, or not UTF-8; or a control character. */ }
   return given;
 }
 
@@ -154,9 +149,8 @@ function view(ask, name) {
   const release = name ? releaseOf(name) : headOf(asked);
   const channel = asked ?? (name ? release.default : "stable");
   if (system) return ask.v1.latest[channel][system];
-  const tags = release.tags[ask.v1 ? 1 : 0];
-  if (!Object.hasOwn(tags, channel)) noRelease({ version: name, channel });
-  return { set: site.kinds.view, headers: release.headers, tag: tags[channel], body: text(shown(ask, release, channel)) };
+  const tag = new Map(Object.entries(release.tags[ask.v1 ? 1 : 0])).get(channel) ?? noRelease({ version: name, channel });
+  return { set: site.kinds.view, headers: release.headers, tag, body: text(shown(ask, release, channel)) };
 }
 function shown({ v1 }, { version, published_at = null, notes_url = null, files }, channel) {
   const base = v1 ? `${V1}/downloads/${version}` : `${V2}/${version}/download`;
@@ -233,13 +227,19 @@ function cursor(ask, by, encode) {
 /** Those of a list's places that come after a key, whether or not a release has that key. */
 function behind(key, places, by, order) {
   if (!key) return places;
-  const [time, version] = by === "version" ? [null, key[1]] : key;
+  const [time, rank] = [by === "version" ? null : key[0], rankOf(key[1])];
   const isBefore = (one, other) => (order === "asc" ? one < other : one > other);
-  const rank = PLACES.get(version) ?? site.releases.filter((one) => sortable(one.version) < sortable(version)).length - 0.5;
   return places.filter((place) => {
     const other = (by === "version" ? null : site.releases[place].published_at) ?? null;
     return other === time ? isBefore(rank, place) : time !== null && (other === null || isBefore(time, other));
   });
+}
+/** The place of a version among the releases; one that no release has lies between two places. */
+function rankOf(version, low = 0, high = site.releases.length) {
+  if (low === high || PLACES.has(version)) return PLACES.get(version) ?? low - 0.5;
+  const middle = (low + high) >> 1;
+  const half = sortable(site.releases[middle].version) < sortable(version) ? [middle + 1, high] : [low, middle];
+  return rankOf(version, ...half);
 }
 
 /** Text whose order is that of SemVer 2.0.0, rule 11: numbers by length, then digits; words behind them; no prerelease last. */

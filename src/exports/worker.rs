@@ -148,7 +148,11 @@ fn answers(catalog: &Catalog, built: &Built) -> Option<Vec<u8>> {
         v1: table.v1.as_ref().map(|entry| legacy(catalog, built, entry, kinds.view)),
         channels: channels(catalog),
         documents: documents(built, &mut sets),
-        releases: catalog.releases().iter().map(|release| release_row(catalog, built, release, &mut types)).collect::<Option<_>>()?,
+        releases: catalog
+            .releases()
+            .iter()
+            .map(|release| release_row(catalog, built, release, &mut types))
+            .collect::<Option<_>>()?,
         kinds,
         types: types.in_order(),
         headers: sets.in_order(),
