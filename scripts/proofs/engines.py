@@ -8,7 +8,7 @@ import sys
 import tempfile
 import tomllib
 
-from common import ROOT, Wrong, expect, free_port, is_open, until
+from common import ROOT, apt_install, expect, free_port, is_open, until
 
 NODE = ROOT / "target/node-proofs"
 WORKERD = "workerd@1.20261117.1"
@@ -23,7 +23,8 @@ def npm_install(package: str) -> None:
         manifest = NODE / "node_modules" / name / "package.json"
         if manifest.exists() and f'"version": "{version}"' in manifest.read_text():
             return
-        expect(shutil.which("npm"), "npm to be installed, as `needs: npm` asks for")
+        if not shutil.which("npm"):
+            apt_install("nodejs", "npm")
         print(f"installing {package} by npm into {NODE.relative_to(ROOT)}", file=sys.stderr, flush=True)
         command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--save-exact", "--prefix", NODE, package]
         subprocess.run(command, check=True)
@@ -48,12 +49,14 @@ class Workerd:
         (folder / "config.capnp").write_text(config(dist / "public", wrangler["compatibility_date"], self.address, edge))
         self.output = folder / "output"
         with open(self.output, "wb") as output:
-            command = [NODE / "node_modules/.bin/workerd", "serve", folder / "config.capnp"]
+            # The program itself: the command of the same name may be a script that starts it.
+            program = next(NODE.glob("node_modules/@cloudflare/workerd-*/bin/workerd"))
+            command = [program, "serve", folder / "config.capnp"]
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             until("workerd answers", lambda: self.process.poll() is not None or is_open(self.address))
             expect(self.process.poll() is None, f"workerd to run, found {self.log()}")
-        except Wrong:
+        except BaseException:
             self.__exit__()
             raise
 

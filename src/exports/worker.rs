@@ -327,7 +327,8 @@ fn file_row<'a>(artifact: &'a Artifact, types: &mut Numbered<&'a str>) -> FileRo
 
 fn wrangler(product: &str) -> String {
     format!(
-        r#"# Deploys the site as a Cloudflare Worker: `wrangler deploy` in this folder, after each build.
+        r#"# Deploys the site as a Cloudflare Worker: `wrangler deploy` in this folder, after each build. What wrangler itself leaves here,
+# `.wrangler`, is not of the site: the next build refuses to overwrite a folder that has files of others in it, so remove it.
 #
 # Cloudflare's limits: worker.js and answers.json have together at most 3 MB compressed on the free plan and 10 MB on the paid
 # ones (`wrangler deploy --dry-run` tells how much it is); since 2026 its documentation has 64 MiB, not compressed, for both.
