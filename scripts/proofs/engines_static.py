@@ -68,8 +68,10 @@ class Nginx(Process):
         dist = dist.resolve()
         handed = f"set $agent_releases_edge http://{edge[0]}:{edge[1]};" if edge else ""
         temporary = "".join(f"{kind}_temp_path {self.folder / kind};\n" for kind in TEMPORARY)
+        # The folders of proofs are nobody else's to read.
+        user = "user root;" if os.geteuid() == 0 else ""
         (self.folder / "nginx.conf").write_text(f"""
-            daemon off; pid {self.folder / "pid"}; error_log stderr;
+            {user} daemon off; pid {self.folder / "pid"}; error_log stderr;
             events {{ worker_connections 512; }}
             http {{
                 access_log off; {temporary}
@@ -98,7 +100,7 @@ class Pages(Process):
     def __init__(self, dist: pathlib.Path):
         super().__init__("pages", 60)
         site = self.folder / "site"
-        shutil.copytree(dist / "public", site)
+        shutil.copytree(dist / "public", site, ignore=shutil.ignore_patterns("*.br", "*.gz"))
         for file in (dist / "exports/pages").iterdir():
             shutil.copy(file, site)
         wrangler = npm_install(WRANGLER)

@@ -19,7 +19,8 @@ const MOST_FILES: usize = 20_000;
 
 const ABOUT_REDIRECTS: &str = "\
 # Downloads of the path form, for Cloudflare Pages and Netlify. Deploy dist/public with this file, _headers and 404.html
-# in one folder:  cp -r dist/public site && cp dist/exports/pages/* site
+# in one folder, without the compressed forms, which hosts make themselves:
+#   cp -r dist/public site && cp dist/exports/pages/* site && find site -name '*.br' -delete -o -name '*.gz' -delete
 #
 # A static host serves the documents (*.json) and these redirects, and nothing that takes a query: neither
 # /v2/agent-releases, /latest and /{version}, nor /download?platform=…, nor anything of V1 but its documents, nor the
