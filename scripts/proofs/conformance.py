@@ -252,10 +252,10 @@ def row_of(case: Case) -> str:
 
 
 class Limit(NamedTuple):
-    """Cases that an engine does not answer as the contract says: exactly those whose names match."""
+    """Cases that an engine does not answer as the contract says: exactly those for which `of` holds."""
 
     why: str
-    pattern: str
+    of: Callable[[Case], bool]
 
 
 class Engine(NamedTuple):
@@ -288,12 +288,64 @@ ENGINES = [
     Engine("static host", "pages", lambda dist, edge: Pages(dist), False),
 ]
 
+FIELDS = {"channel", "platform", "arch", "sort_by", "sort_order", "page_size", "cursor"}
+
+
+def wants(case: Case, header: str) -> bool:
+    """Whether a case asks for a header with a value."""
+    return any(name == header and value is not None for name, value in case.expected)
+
+
+def is_list(case: Case) -> bool:
+    return case.path in (V2, f"{V1}/releases")
+
+
+def is_active(case: Case) -> bool:
+    return row_of(case) == "Active"
+
+
+def is_a_further_page(case: Case) -> bool:
+    """A page behind a cursor, or smaller than usual; or a cursor that is none."""
+    asked = re.search(r"[?&](page_size=([1-9]|[1-4][0-9])(&|$)|cursor=)", case.target)
+    return is_list(case) and bool(case.status in (200, 304) and asked or b"cursor is not valid" in (case.body or b""))
+
+
+def is_escaped(case: Case) -> bool:
+    """A known parameter that is written with escapes, or a name that could be one."""
+    pairs = [pair.partition("=") for pair in case.target.partition("?")[2].split("&")]
+    escaped = any("%" in name or "%" in value and name in FIELDS for name, _, value in pairs)
+    return escaped and not case.path.endswith(".json") and row_of(case) not in ("400: malformed", "404", "405", "410: recalled, retired")
+
+
+def is_above_the_root(case: Case) -> bool:
+    return case.status == 404 and bool(re.search(r"(?i)^/(\.|%2e){2}(/|%2f|$)|%00", case.path))
+
+
+def is_malformed_in_v1(case: Case) -> bool:
+    return case.status == 400 and wants(case, "deprecation") and bool(re.search(r"%(?![0-9A-Fa-f]{2})", case.path))
+
+
+OF_NGINX = [
+    Limit("nginx sends documents as they are; compressing them is the business of a CDN", lambda case: wants(case, "content-encoding")),
+    Limit("nginx takes a path that climbs above the root, or hides a zero, for malformed: 400", is_above_the_root),
+    Limit("nginx takes a method in small letters for malformed: 400", lambda case: not case.method.isupper()),
+    Limit("nginx takes a second `If-None-Match` for malformed: 400",
+          lambda case: [name.lower() for name, _ in case.headers].count("if-none-match") > 1),
+    Limit("what nginx finds malformed in a path of V1 is 400 without `Deprecation`", is_malformed_in_v1),
+    Limit("a path with `\\` is 404, but not quoted", lambda case: "\\" in case.path and case.body is not None),
+]
 LIMITS: dict[str, list[Limit]] = {
     "the edge": [],
     "Worker": [],
-    "nginx": [],
-    "nginx before the edge": [],
-    "static host": [],
+    "nginx": [
+        *OF_NGINX,
+        Limit("only the edge and the Worker make pages of lists other than the first, and smaller ones; nginx: 501", is_a_further_page),
+        Limit("nginx decodes no escapes in parameters: 501", is_escaped),
+        Limit("the Active API signs and asks for credentials, which only the edge does", is_active),
+    ],
+    "nginx before the edge": OF_NGINX,
+    "static host": [
+    ],
 }
 
 
@@ -377,7 +429,7 @@ def compare_with_the_limits(name: str, outcomes: list[Outcome]) -> list[str]:
 
 
 def limit_of(name: str, case: Case) -> Limit | None:
-    return next((limit for limit in LIMITS[name] if re.search(limit.pattern, case.name)), None)
+    return next((limit for limit in LIMITS[name] if limit.of(case)), None)
 
 
 # The table.
