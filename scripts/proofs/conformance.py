@@ -315,7 +315,8 @@ def is_list(case: Case) -> bool:
 
 
 def is_active(case: Case) -> bool:
-    return row_of(case) == "Active"
+    malformed = case.status == 400 and b"bad_request" in (case.body or b"bad_request")
+    return row_of(case) == "Active" and case.method != "TRACE" and not malformed
 
 
 def is_a_further_page(case: Case) -> bool:
@@ -328,7 +329,8 @@ def is_escaped(case: Case) -> bool:
     """A known parameter that is written with escapes, or a name that could be one."""
     pairs = [pair.partition("=") for pair in case.target.partition("?")[2].split("&")]
     escaped = any("%" in name or "%" in value and name in FIELDS for name, _, value in pairs)
-    return escaped and not case.path.endswith(".json") and row_of(case) not in ("400: malformed", "404", "405", "410: recalled, retired")
+    return escaped and not case.path.endswith(".json") and row_of(case) not in (
+        "Active", "400: malformed", "404", "405", "410: recalled, retired")
 
 
 def is_above_the_root(case: Case) -> bool:
@@ -360,7 +362,7 @@ OF_NGINX = [
     Limit("nginx takes a second `If-None-Match` for malformed: 400",
           lambda case: [name.lower() for name, _ in case.headers].count("if-none-match") > 1),
     Limit("what nginx finds malformed in a path of V1 is 400 without `Deprecation`", is_malformed_in_v1),
-    Limit("a path with `\\` is 404, but not quoted", lambda case: "\\" in case.path and case.body is not None),
+    Limit("a path with `\\` is 404, but not quoted", lambda case: "\\" in case.path and case.body is not None and not is_active(case)),
 ]
 LIMITS: dict[str, list[Limit]] = {
     "the edge": [],

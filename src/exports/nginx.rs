@@ -91,12 +91,20 @@ fn values(catalog: &Catalog, site: &Site, built: &Built, answers: &mut Answers) 
         ("refused", refused(&snapshot)),
         ("sets", sets(answers)),
         ("preflight", preflight()),
+        ("origin", public("Access-Control-Allow-Origin")),
+        ("exposed", public("Access-Control-Expose-Headers")),
         ("snapshot", snapshot),
     ];
     values.extend(targets(answers));
     values.extend(releases(catalog));
-    values.extend(legacy(catalog, built));
+    values.extend(legacy(catalog));
     values
+}
+
+/// A header that every answer of a public family has.
+fn public(name: &str) -> String {
+    let headers = Policy::Plain.headers(Access::Public);
+    headers.into_iter().find(|(other, _)| *other == name).map(|(_, value)| escaped(value)).unwrap_or_default()
 }
 
 /// A text without anything that would end a comment.
@@ -223,7 +231,7 @@ fn json(text: &str) -> String {
 }
 
 /// V1: switched off, retired, or there.
-fn legacy(catalog: &Catalog, _built: &Built) -> Vec<(&'static str, String)> {
+fn legacy(catalog: &Catalog) -> Vec<(&'static str, String)> {
     let Some(v1) = catalog.v1() else {
         return vec![("v1_routes", r#"    "~^v1-" "other";"#.to_owned())];
     };
@@ -278,7 +286,12 @@ fn preflight() -> String {
 /// What every answer of a public family has.
 fn everywhere(snapshot: &str) -> Vec<String> {
     let plain = Policy::Plain.headers(Access::Public).into_iter();
-    let mut lines: Vec<String> = plain.map(|(name, value)| line(name, &quoted(value))).collect();
+    let value = |name: &str, value: &str| match name {
+        "Access-Control-Allow-Origin" => "$ar_origin".to_owned(),
+        "Access-Control-Expose-Headers" => "$ar_exposed".to_owned(),
+        _ => quoted(value),
+    };
+    let mut lines: Vec<String> = plain.map(|(name, told)| line(name, &value(name, told))).collect();
     lines.push(line("X-Release-Snapshot", &quoted(snapshot)));
     lines.extend([("Deprecation", "$ar_deprecation"), ("Sunset", "$ar_sunset")].map(|(name, value)| line(name, value)));
     lines
@@ -320,13 +333,15 @@ fn spelled(name: &str) -> String {
 
 /// Locations for what nginx refuses by itself.
 fn refused(snapshot: &str) -> String {
+    let words =
+        |code: &str, message: &str| format!(r#"'{{"error":{{"code":"{code}","message":"{message}","details":{{}}}}}}\n'"#);
     let refusals = [
-        (400, "malformed", "bad_request", "Malformed request"),
-        (405, "method", "method_not_allowed", "Method not allowed"),
-        (414, "too-long", "uri_too_long", "URI Too Long"),
-        (431, "too-large", "headers_too_large", "Request Header Fields Too Large"),
+        (400, "malformed", words("bad_request", "Malformed request")),
+        (405, "method", "$ar_method_body".to_owned()),
+        (414, "too-long", words("uri_too_long", "URI Too Long")),
+        (431, "too-large", words("headers_too_large", "Request Header Fields Too Large")),
     ];
-    let location = |(status, name, code, message): (u16, &str, &str, &str)| {
+    let location = |(status, name, body): (u16, &str, String)| {
         let allow = if status == 405 { line("Allow", "\"GET, HEAD, OPTIONS\"") + "\n" } else { String::new() };
         format!(
             r#"
@@ -336,7 +351,7 @@ location = /agent-releases-refused/{name} {{
     default_type application/json;
     error_page 404 @agent_releases_missing;
 {}
-{allow}    return {status} '{{"error":{{"code":"{code}","message":"{message}","details":{{}}}}}}\n';
+{allow}    return {status} {body};
 }}
 "#,
             error_headers(snapshot)
