@@ -6,6 +6,7 @@ use crate::policy::{Access, Policy};
 use crate::problem::Problem;
 use crate::redirects::{path_address, plan};
 use crate::snapshot::{Built, Row};
+use crate::words::BaseUrl;
 use std::collections::BTreeMap;
 
 /// Cloudflare's limits: rules of `_redirects` without placeholders, and characters of each.
@@ -46,6 +47,7 @@ const NOT_FOUND: &str = "\
 /// `_redirects`, `_headers` and `404.html`, without which Pages answers any address with the first page and 200.
 pub(super) fn render(catalog: &Catalog, built: &Built) -> Result<Vec<ExportFile>, Problem> {
     refuse_what_only_the_edge_answers("pages", catalog)?;
+    refuse_ports(catalog)?;
     let redirects = redirects(catalog);
     let rules = rules(catalog, built);
     within_the_limits(built, &redirects, &rules)?;
@@ -55,6 +57,17 @@ pub(super) fn render(catalog: &Catalog, built: &Built) -> Result<Vec<ExportFile>
         ExportFile::new("pages", "_headers", format!("{ABOUT_HEADERS}{}", headers.collect::<String>())),
         ExportFile::new("pages", "404.html", NOT_FOUND),
     ])
+}
+
+/// Cloudflare leaves out what would redirect to a port.
+fn refuse_ports(catalog: &Catalog) -> Result<(), Problem> {
+    let base = catalog.storage().base_url.as_ref().map(BaseUrl::as_str).unwrap_or_default();
+    let host = base.split('/').nth(2).unwrap_or_default();
+    if !host.rsplit(']').next().unwrap_or_default().contains(':') {
+        return Ok(());
+    }
+    let why = format!("storage.base_url is `{base}`, and Cloudflare Pages redirects to no address with a port");
+    Err(Problem::general(format!("exports: pages: {why}; take it out of `exports`, or change the storage")))
 }
 
 /// A line for each artifact and attachment whose bytes are not withdrawn.
