@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import http.client
 import os
 import pathlib
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from common import PATH, ROOT, Wrong, expect, free_port, is_open, until
+from common import PATH, ROOT, Wrong, expect, free_port, until
 
 NODE = ROOT / "target/node-static"
 # The newest that runs on the Node of Debian 12.
@@ -34,11 +35,19 @@ class Process:
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
             )
         try:
-            until(f"{self.name} listens", lambda: self.process.poll() is not None or is_open(self.address), self.seconds)
+            until(f"{self.name} answers", lambda: self.process.poll() is not None or self.answers(), self.seconds)
             expect(self.process.poll() is None, f"{self.name} to run, found {self.log()}")
         except Wrong:
             self.__exit__()
             raise
+
+    def answers(self) -> bool:
+        """Whether it has begun to; to listen is not enough, wrangler begins anew after that."""
+        connection = http.client.HTTPConnection(*self.address, timeout=5.0)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/openapi.json")
+            return connection.getresponse().status == 200
+        return False
 
     def log(self) -> str:
         """What it has printed."""
@@ -107,7 +116,8 @@ class Pages(Process):
         command = [wrangler, "pages", "dev", "site", "--ip", self.address[0], "--port", str(self.address[1])]
         # Its default date is today's, which its runtime does not know yet.
         command += ["--compatibility-date", "2025-12-01", "--log-level", "info"]
-        quiet = {"WRANGLER_SEND_METRICS": "false", "CI": "1", "NO_COLOR": "1", "HOME": str(self.folder)}
+        quiet = {"WRANGLER_SEND_METRICS": "false", "CLOUDFLARE_CF_FETCH_ENABLED": "false", "CI": "1", "NO_COLOR": "1"}
+        quiet["HOME"] = str(self.folder)
         self.start(command, {**os.environ, **quiet})
 
 
