@@ -271,6 +271,7 @@ class Engine(NamedTuple):
     start: Callable
     in_short: bool = True
     without: Callable[[Case], set[str]] = lambda case: set()
+    note: str = ""
 
 
 class Ours:
@@ -294,12 +295,18 @@ def of_a_host(case: Case) -> set[str]:
     return own | of_redirects if case.status == 302 else own
 
 
+OF_A_HOST = "Cloudflare Pages, as `wrangler pages dev` runs it. Not compared: `ETag`, `Vary`, `Referrer-Policy`, `X-Release-Snapshot`, " \
+    "`Link`, and of redirects the body, `Content-Disposition`, `X-Checksum-SHA256` and `X-Release-Yanked`"
+REFUSED = "the exports refuse a catalog that asks for it, because only the edge answers it"
+# These have to answer every row of V2 and V1.
+WHOLE = ["the edge", "Worker"]
+
 ENGINES = [
     Engine("the edge", None, lambda dist, edge: Ours(edge)),
     Engine("Worker", "worker", lambda dist, edge: Workerd(dist)),
     Engine("nginx", "nginx", lambda dist, edge: Nginx(dist)),
     Engine("nginx before the edge", "nginx", lambda dist, edge: Nginx(dist, edge)),
-    Engine("static host", "pages", lambda dist, edge: Pages(dist), in_short=False, without=of_a_host),
+    Engine("static host", "pages", lambda dist, edge: Pages(dist), in_short=False, without=of_a_host, note=OF_A_HOST),
 ]
 
 FIELDS = {"channel", "platform", "arch", "sort_by", "sort_order", "page_size", "cursor"}
@@ -475,6 +482,9 @@ def compare_with_the_limits(name: str, outcomes: list[Outcome]) -> list[str]:
             wrong.append(f"{name}: {case.name}: {'; '.join(failures)}")
         if limit and not failures:
             wrong.append(f"{name}: {case.name}: answered, though listed: {limit.why}")
+    if name in WHOLE:
+        rows = {row_of(case) for case, failures in outcomes if failures}
+        wrong += [f"{name}: has to answer all of `{row}`" for row in sorted(rows) if row.startswith(("V2", "V1"))]
     if not QUICK:
         wrong += [f"{name}: no case is left of: {limit.why}" for limit in LIMITS[name] if limit not in matched]
     return wrong
@@ -490,28 +500,35 @@ def limit_of(name: str, case: Case) -> Limit | None:
 def table(outcomes: dict[str, list[Outcome]]) -> str:
     """Rows of the contract by engine, and below it what the numbers mean."""
     numbers: dict[str, int] = {}
-    names = list(outcomes)
-    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    engines = [engine for engine in ENGINES if engine.name in outcomes]
+    heads = [f"{engine.name} {numbered([engine.note], numbers)}" if engine.note else engine.name for engine in engines]
+    lines = [f"| | {' | '.join(heads)} |", "|---" * (len(engines) + 1) + "|"]
     for row in ROWS:
-        cells = [cell(name, [outcome for outcome in outcomes[name] if row_of(outcome.case) == row], numbers) for name in names]
-        if any(cells):
-            lines.append(f"| {row} | {' | '.join(each or '–' for each in cells)} |")
-    totals = [f"{sum(not wrong for _, wrong in each)} of {len(each)}" for each in outcomes.values()]
+        cells = [cell(engine.name, in_row(outcomes[engine.name], row), numbers) for engine in engines]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    totals = [f"{sum(not wrong for _, wrong in outcomes[engine.name])} of {len(outcomes[engine.name])}" for engine in engines]
     lines.append(f"| cases | {' | '.join(totals)} |")
     notes = [f"{number}. {why}" for why, number in numbers.items()]
     return "\n".join([*lines, "", *notes])
 
 
+def in_row(outcomes: list[Outcome], row: str) -> list[Outcome]:
+    return [outcome for outcome in outcomes if row_of(outcome.case) == row]
+
+
+def numbered(whys, numbers: dict[str, int]) -> str:
+    return " ".join(f"({numbers.setdefault(why, len(numbers) + 1)})" for why in whys)
+
+
 def cell(name: str, outcomes: list[Outcome], numbers: dict[str, int]) -> str:
     if not outcomes:
-        return ""
+        return f"– {numbered([REFUSED], numbers)}"
     failed = [case for case, wrong in outcomes if wrong]
     if not failed:
         return "✓"
     whys = dict.fromkeys(limit.why for case in failed if (limit := limit_of(name, case)))
-    notes = " ".join(f"({numbers.setdefault(why, len(numbers) + 1)})" for why in whys)
     answered = len(outcomes) - len(failed)
-    return f"– {f'{answered} of {len(outcomes)} ' if answered else ''}{notes}"
+    return f"– {f'{answered} of {len(outcomes)} ' if answered else ''}{numbered(whys, numbers)}"
 
 
 def write(text: str) -> None:
