@@ -299,11 +299,12 @@ OF_A_HOST = "Cloudflare Pages, as `wrangler pages dev` runs it. Not compared: `E
     "`Link`, and of redirects the body, `Content-Disposition`, `X-Checksum-SHA256` and `X-Release-Yanked`"
 REFUSED = "the exports refuse a catalog that asks for it, because only the edge answers it"
 # These have to answer every row of V2 and V1.
-WHOLE = ["the edge", "Worker"]
+WHOLE = ["the edge", "Worker", "Worker before the edge"]
 
 ENGINES = [
     Engine("the edge", None, lambda dist, edge: Ours(edge)),
     Engine("Worker", "worker", lambda dist, edge: Workerd(dist)),
+    Engine("Worker before the edge", "worker", lambda dist, edge: Workerd(dist, edge)),
     Engine("nginx", "nginx", lambda dist, edge: Nginx(dist)),
     Engine("nginx before the edge", "nginx", lambda dist, edge: Nginx(dist, edge)),
     Engine("static host", "pages", lambda dist, edge: Pages(dist), in_short=False, without=of_a_host, note=OF_A_HOST),
@@ -323,7 +324,7 @@ def is_list(case: Case) -> bool:
 
 def is_active(case: Case) -> bool:
     malformed = case.status == 400 and b"bad_request" in (case.body or b"bad_request")
-    return row_of(case) == "Active" and case.method != "TRACE" and not malformed
+    return row_of(case) == "Active" and not malformed
 
 
 def is_a_further_page(case: Case) -> bool:
@@ -363,8 +364,14 @@ def is_refused_with_words(case: Case) -> bool:
     return case.status == 404 and bool(case.body or unmarked or wants(case, "content-type"))
 
 
+NOT_COMPRESSED = "{} sends documents as they are; compressing them is the business of a CDN"
+NOT_SIGNED = Limit("the Active API signs and asks for credentials, which only the edge does", is_active)
+OF_WORKERD = [
+    Limit(NOT_COMPRESSED.format("the Worker"), lambda case: wants(case, "content-encoding")),
+    Limit("workerd refuses methods that it does not know: 501", lambda case: bool(re.search("[a-z]|^GETS$", case.method))),
+]
 OF_NGINX = [
-    Limit("nginx sends documents as they are; compressing them is the business of a CDN", lambda case: wants(case, "content-encoding")),
+    Limit(NOT_COMPRESSED.format("nginx"), lambda case: wants(case, "content-encoding")),
     Limit("nginx takes a path that climbs above the root, or hides a zero, for malformed: 400", is_above_the_root),
     Limit("nginx takes a method in small letters for malformed: 400", lambda case: not case.method.isupper()),
     Limit("nginx takes a second `If-None-Match` for malformed: 400",
@@ -374,17 +381,24 @@ OF_NGINX = [
 ]
 LIMITS: dict[str, list[Limit]] = {
     "the edge": [],
-    "Worker": [],
+    "Worker": [NOT_SIGNED, *OF_WORKERD],
+    "Worker before the edge": [
+        *OF_WORKERD,
+        Limit("workerd resolves dot segments in what it passes on to the edge",
+              lambda case: row_of(case) == "Active" and bool(re.search(r"/\.\.?(/|$)", case.path))),
+        Limit("workerd joins two `Cookie` headers in its own way: 401",
+              lambda case: case.status == 200 and [name.lower() for name, _ in case.headers].count("cookie") > 1),
+    ],
     "nginx": [
         *OF_NGINX,
         Limit("only the edge and the Worker make pages of lists other than the first, and smaller ones; nginx: 501", is_a_further_page),
         Limit("nginx decodes no escapes in parameters: 501", is_escaped),
-        Limit("the Active API signs and asks for credentials, which only the edge does", is_active),
+        # TRACE it refuses itself, in the words of the Active API.
+        Limit(NOT_SIGNED.why, lambda case: is_active(case) and case.method != "TRACE"),
     ],
     "nginx before the edge": OF_NGINX,
     "static host": [
-        Limit("the Active API signs and asks for credentials, which only the edge does",
-              lambda case: row_of(case) == "Active", asked=False),
+        Limit(NOT_SIGNED.why, lambda case: row_of(case) == "Active", asked=False),
         Limit("tags are the host's own, and so is how it compresses",
               lambda case: row_of(case) in ("If-None-Match, 304", "Accept-Encoding"), asked=False),
         Limit("a static host reads no query, and knows no address but those of files",
