@@ -13,7 +13,7 @@ import tempfile
 from common import PATH, ROOT, Wrong, expect, free_port, until
 
 NODE = ROOT / "target/node-static"
-# The newest that runs on the Node of Debian 12.
+# The newest that runs on Node 20.
 WRANGLER = "wrangler@4.86.0"
 
 
@@ -112,6 +112,8 @@ class Pages(Process):
         shutil.copytree(dist / "public", site, ignore=shutil.ignore_patterns("*.br", "*.gz"))
         for file in (dist / "exports/pages").iterdir():
             shutil.copy(file, site)
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
+        expect(int(node[1:].split(".")[0] or 0) >= 20, f"Node 20 or later, which wrangler needs, found {node!r}")
         wrangler = npm_install(WRANGLER)
         command = [wrangler, "pages", "dev", "site", "--ip", self.address[0], "--port", str(self.address[1])]
         # Its default date is today's, which its runtime does not know yet.
