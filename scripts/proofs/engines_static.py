@@ -84,6 +84,7 @@ class Nginx(Process):
             events {{ worker_connections 512; }}
             http {{
                 access_log off; {temporary}
+                {INHERITED}
                 include {dist}/exports/nginx/agent-releases-http.conf;
                 server {{
                     listen {self.address[0]}:{self.address[1]};
@@ -100,6 +101,12 @@ class Nginx(Process):
         self.start([nginx, "-p", self.folder, "-c", "nginx.conf"])
 
 
+# What a server may have of its own, and what must not show in our answers.
+INHERITED = """
+    default_type text/plain; charset utf-8; charset_types application/json; expires 1h; etag on; autoindex on;
+    gzip on; gzip_types application/json; gzip_min_length 1; add_header X-Other yes always;
+    error_page 401 403 404 410 /other.html; proxy_intercept_errors on;
+"""
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
 

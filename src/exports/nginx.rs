@@ -24,6 +24,15 @@ const MOST_ARTIFACTS: usize = 20_000;
 const TARGET: usize = 2048;
 const DIGITS_OF_ID: usize = 16;
 
+/// What nginx would do to an answer of its own accord, or because the server around the locations says so.
+const OWN: &str = "    charset off;
+    etag off;
+    expires off;
+    gzip off;
+    if_modified_since off;
+    log_not_found off;
+    max_ranges 0;";
+
 /// A byte of a query that is whole UTF-8, escaped or not.
 const UTF8: &str = concat!(
     "[^%]|%[0-7][0-9A-Fa-f]",
@@ -80,6 +89,7 @@ fn values(catalog: &Catalog, site: &Site, built: &Built, answers: &mut Answers) 
         ("bucket_size", (8 * (longest + 32)).next_power_of_two().max(1024).to_string()),
         ("utf8", UTF8.to_owned()),
         ("too_long", format!("{}", TARGET + 1)),
+        ("own", OWN.to_owned()),
         ("fields", fields(catalog)),
         ("refusals", refusals(site)),
         ("tile_set", format!("s{tile_set}")),
@@ -349,6 +359,7 @@ location = /agent-releases-refused/{name} {{
     types {{ }}
     default_type application/json;
     error_page 404 @agent_releases_missing;
+{OWN}
 {}
 {allow}    return {status} {body};
 }}
