@@ -174,10 +174,17 @@ def long_plans(job: Job) -> None:
 def hostile(job: Job) -> None:
     """Inputs are carried, and never carried out."""
     evil = "$(touch evil) `touch evil`; touch evil #' && touch evil \" || touch evil"
-    for name in ("version", "files", "channel", "notes_url", "folder", "releases", "against", "fail_on", "target", "join"):
-        ask = dict(version="9.1.0", files="*.msi", folder="new", against="dist") | {name: evil}
-        code, said, _ = job.run("push", **ask)
-        expect(code != 0 or name == "target", f"{name}: {said}")
+    new = dict(version="9.1.0", files="*.msi", folder="new", against="dist")
+    for name in ("version", "files", "channel", "notes_url", "folder", "into", "join", "fail_on", "against", "target", "reason"):
+        code, said, _ = job.run("push", **(new | {name: evil}))
+        expect(code != 0 or name in ("into", "target", "reason"), f"{name}: {said}")
+        (job.where / "releases/9.1.0.yaml").unlink(missing_ok=True)
+    # Folders that are really called so, so that every step is reached.
+    shutil.copytree(job.where / "dist", job.where / evil)
+    shutil.copytree(job.where / "releases", job.where / evil, dirs_exist_ok=True)
+    ask = dict(releases=evil, artifacts=evil, out=evil, against=evil, comment="true")
+    code, said, outputs = job.run("pull_request", **ask)
+    expect(code == 0 and outputs["changed"] == "false" and GitHub.comments[-1]["body"].startswith("<!-- agent-releases: "), said)
     expect(not list(job.where.rglob("evil*")), "an input was carried out")
     print("no input is carried out as a command")
 
@@ -210,11 +217,40 @@ def published(job: Job) -> None:
     print("a site is published, a purge that fails is told, a release that vanishes is refused")
 
 
+def recorded(job: Job) -> None:
+    """The workflow's step that pushes a manifest, with a folder in the place of GitHub's repository."""
+    steps = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]["join"]["steps"]
+    step = next(step for step in steps if step.get("id") == "record")
+    usual = {"PATH": os.environ["PATH"], "HOME": str(job.where), "TOKEN": TOKEN, "BRANCH": "main", "VERSION": "9.0.0",
+             "GITHUB_OUTPUT": str(job.where / "output"), "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=job.where, env=usual, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet", "--bare", "--initial-branch=main", "origin")
+    git("init", "--quiet", "--initial-branch=main")
+    git("remote", "add", "origin", str(job.where / "origin"))
+    git("add", "releases")
+    git("-c", "user.name=o", "-c", "user.email=o@example.com", "commit", "--quiet", "--message", "the sources")
+    (job.where / "releases/9.0.0.yaml").write_text("version: 9.0.0\n")
+    for _ in range(2):
+        subprocess.run(["bash", "-e", "-c", step["run"]], cwd=job.where, env=usual, check=True, capture_output=True)
+    commits = git("log", "--format=%H %s", "main").splitlines()
+    expect([line.split(" ", 1)[1] for line in commits] == ["Release 9.0.0", "the sources"], commits)
+    expect(git("--git-dir=origin", "show", "main:releases/9.0.0.yaml") == "version: 9.0.0\n", "it was not pushed")
+    expect((job.where / "output").read_text() == f"commit={commits[0].split()[0]}\n" * 2, "the commit is no output")
+    helper = re.search(r"credential\.helper='([^']*)'", step["run"])[1]
+    filled_in = subprocess.run(["git", "-c", f"credential.helper={helper}", "credential", "fill"], env=usual, text=True,
+                               input="protocol=https\nhost=example.com\n\n", check=True, capture_output=True).stdout
+    expect(f"password={TOKEN}" in filled_in, "git does not get the token")
+    print("the workflow records a manifest once, and git gets its token by a helper")
+
+
 def main() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     usage = {name: subprocess.run([PROGRAM, name, "--help"], capture_output=True, text=True).stdout for name in ("add", "publish")}
-    parts = [(pull_requests, True), (long_plans, True), (hostile, True),
+    parts = [(pull_requests, True), (long_plans, True), (hostile, True), (recorded, True),
              (fragments, "--into" in usage["add"]), (published, "--purge" in usage["publish"])]
     for part, is_there in parts:
         if not is_there:
