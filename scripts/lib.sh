@@ -9,8 +9,8 @@ fail() {
     exit 1
 }
 
-# install PACKAGE…: by apt-get, where there is one.
-install() {
+# apt_install PACKAGE…: by apt-get, where there is one.
+apt_install() {
     command -v apt-get >/dev/null || fail "please install: $*"
     step "installing $*"
     local as_root="env"
@@ -31,7 +31,7 @@ need() {
             *) missing+=("$command") ;;
         esac
     done
-    [ "${#missing[@]}" -eq 0 ] || install "${missing[@]}"
+    [ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
 }
 
 # Builds both programs; sets `compiler` and `edge` to their paths.
