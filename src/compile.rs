@@ -34,6 +34,8 @@ pub enum Baseline {
     Out,
     /// In another snapshot's folder.
     Folder(PathBuf),
+    /// At hand: the text of a ledger that is live elsewhere.
+    Text(String),
     /// Nothing is published yet.
     None,
 }
@@ -85,6 +87,7 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
 pub fn baseline(options: &Options) -> Result<Vec<Published>, Problem> {
     let folders: Vec<&Path> = match &options.previous {
         Baseline::None => Vec::new(),
+        Baseline::Text(text) => return Ok(vec![Published::of_text(text.clone())]),
         Baseline::Out => vec![&options.out],
         Baseline::Folder(folder) => vec![folder, &options.out],
     };

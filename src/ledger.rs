@@ -129,6 +129,11 @@ struct ReadFile {
 }
 
 impl Published {
+    /// The ledger whose text this is.
+    pub fn of_text(text: String) -> Self {
+        Self { text }
+    }
+
     /// Reads the ledger of a snapshot's folder.
     pub fn read(folder: &Path, index: &Index) -> Result<Self, Damage> {
         let path = folder.join(LEDGER).display().to_string();

@@ -15,7 +15,7 @@
 //! In reading order: [`words`] (values that are valid by existing), [`source`] (the files as written), [`catalog`] (the
 //! rules), [`redirects`] (every download address, planned once), [`views`] (every published document), [`snapshot`]
 //! (bytes, headers, one id), [`ledger`] (what may never change), [`answer`] (all behaviour of the service), [`edge`]
-//! (sockets), `compile` and `plan` (what the commands share). Beside them: [`lists`] and [`policy`], which compiler and edge
+//! (sockets), `compile`, `plan` and `publish` (what the commands share), `exports` (other engines). Beside them: [`lists`] and [`policy`], which compiler and edge
 //! share, [`site_table`] (what the one writes for the other), [`files`] and [`store`] (opening files that others put there).
 
 pub mod answer;
@@ -43,6 +43,8 @@ pub mod ledger;
 pub mod plan;
 #[cfg(feature = "cli")]
 pub mod problem;
+#[cfg(feature = "cli")]
+pub mod publish;
 #[cfg(feature = "cli")]
 pub mod source;
 #[cfg(feature = "cli")]

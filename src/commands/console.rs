@@ -1,6 +1,7 @@
 //! Printing: results to stdout, everything about them to stderr. A reader that has gone is not an error.
 
 use agent_releases::problem::{Problem, Severity};
+use agent_releases::publish::Event;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,23 @@ static LOST: AtomicBool = AtomicBool::new(false);
 fn note(written: std::io::Result<()>) {
     if written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
         LOST.store(true, Ordering::Relaxed);
+    }
+}
+
+fn in_words(event: &Event<'_>) -> String {
+    match event {
+        Event::Waiting { by, generation } => format!("{by} is publishing generation {generation}; waiting for it to end"),
+        Event::TakesOver { by, generation } => format!("{by} gave up on generation {generation}; taking over"),
+        Event::Staged { addresses } => format!("staged: {addresses} addresses asked, every answer is right"),
+        Event::Artifacts { done, total } => format!("artifacts: {done} of {total}"),
+        Event::Documents { stage, documents } => format!("{stage}: {}", counted(*documents, "document")),
+        Event::Claimed { generation } => format!("generation {generation} is claimed"),
+        Event::Settling { seconds } => format!("edges take it up: {seconds} s"),
+        Event::Live { generation, .. } => format!("generation {generation} is live\n"),
+        Event::Removed { objects } => format!("removed: {}\n", counted(*objects, "object")),
+        Event::Followed { generation, id, fetched } => {
+            format!("generation {generation}, snapshot {}: {fetched} fetched\n", id.get(..16).unwrap_or(id))
+        }
     }
 }
 
@@ -51,6 +69,12 @@ impl Console {
         if stderr().is_terminal() {
             let _ = write!(stderr(), "\r\x1b[2K{line}").and_then(|()| stderr().flush());
         }
+    }
+
+    /// What happens on the way to a target: a line that is replaced on a terminal, elsewhere a JSON object a line.
+    pub(super) fn event(self, event: &Event<'_>) {
+        let json = serde_json::to_string(event).unwrap_or_default();
+        if stderr().is_terminal() { self.progress(&in_words(event)) } else { self.say(&json) }
     }
 
     /// Every problem, and what became of the command.

@@ -1,22 +1,30 @@
 //! The commands, one small file each; this one holds what they share: folders, printing, failing.
 
 mod add;
+mod audit;
 mod build;
 mod check;
 mod console;
 mod docs;
 mod edits;
+mod follow;
+mod fragment;
+mod history;
 mod import;
 mod plan;
 mod preview;
+mod publish;
+mod publishing;
 mod resolve;
+mod rollback;
+mod staged;
 mod token;
 
 use agent_releases::artifacts::Thoroughness;
 use agent_releases::compile::{Baseline, Options};
 use agent_releases::problem::{Problem, Severity};
 use clap::{Args, Parser, Subcommand};
-use console::Console;
+use console::{Console, counted};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,7 +40,7 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 fine; 1 the sources or the site are wrong; 2 usage; 3 refused to change something published; \
-6 `plan` found changes.";
+4 someone else published first; 5 published, but a later step is pending; 6 `plan` found changes.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -55,11 +63,19 @@ enum Command {
     Recall(edits::Withdraw),
     /// Publish a draft
     Undraft(edits::Undraft),
+    Publish(publish::Arguments),
+    Rollback(rollback::Arguments),
+    History(history::History),
+    Prune(history::Prune),
+    Audit(audit::Arguments),
+    Follow(follow::Arguments),
     Import(import::Arguments),
     Preview(preview::Arguments),
     Token(token::Arguments),
     Completions(docs::Completions),
     Man(docs::Man),
+    #[command(name = agent_releases::publish::staged::COMMAND, hide = true)]
+    Staged(staged::Arguments),
 }
 
 /// Where things lie.
@@ -94,6 +110,7 @@ impl Folders {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Exit {
     Fine = 0,
+    Pending = 5,
     Changes = 6,
 }
 
@@ -101,6 +118,10 @@ enum Exit {
 enum Failure {
     /// Problems of the sources, the site or the artifacts.
     Problems(Vec<Problem>),
+    /// What is live is not as it should be.
+    Found(Vec<Problem>),
+    /// Somebody else published first.
+    Overtaken(String),
     /// The command was asked for something that makes no sense.
     Usage(String),
 }
@@ -127,6 +148,17 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Problems(problems) | Self::Found(problems) => {
+                f.write_str(&problems.iter().map(Problem::render).collect::<Vec<_>>().join("\n"))
+            }
+            Self::Overtaken(message) | Self::Usage(message) => f.write_str(message),
+        }
+    }
+}
+
 type Outcome = Result<Exit, Failure>;
 
 /// Runs a command, prints why it failed if it did, and chooses the exit code.
@@ -145,6 +177,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Yank(arguments) => edits::withdraw("yanked", &arguments, &console),
         Command::Recall(arguments) => edits::withdraw("recalled", &arguments, &console),
         Command::Undraft(arguments) => edits::undraft(&arguments, &console),
+        Command::Publish(arguments) => publish::run(&arguments, &console),
+        Command::Rollback(arguments) => rollback::run(&arguments, &console),
+        Command::History(arguments) => history::history(&arguments, &console),
+        Command::Prune(arguments) => history::prune(&arguments, &console),
+        Command::Audit(arguments) => audit::run(&arguments, &console),
+        Command::Follow(arguments) => follow::run(&arguments, &console),
+        Command::Staged(arguments) => staged::run(&arguments, &console),
         Command::Import(arguments) => import::run(&arguments, &console),
         Command::Preview(arguments) => preview::run(&arguments, &console),
         Command::Token(arguments) => token::run(&arguments, &console),
@@ -160,6 +199,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failure::Usage(message)) => {
             console.say(&format!("error: {message}"));
             ExitCode::from(2)
+        }
+        Err(Failure::Overtaken(message)) => {
+            console.say(&format!("{message}; nothing of this went live"));
+            ExitCode::from(4)
+        }
+        Err(Failure::Found(problems)) => {
+            console.warnings(&problems);
+            console.say(&format!("{} found", counted(problems.len(), "difference")));
+            ExitCode::FAILURE
         }
         Err(Failure::Problems(problems)) => {
             console.problems(&problems);

@@ -143,6 +143,31 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     Ok(Written { stepwise, ..report })
 }
 
+/// Notes in a site's index which generation it has become by being published.
+pub fn set_generation(folder: &Path, generation: u64) -> Result<(), Problem> {
+    let cannot =
+        |error: &dyn std::fmt::Display| Problem::of_file(folder.join(INDEX).display(), format!("cannot be written: {error}"));
+    let mut index = read_index(folder).map_err(|damage| Problem::general(damage.to_string()))?;
+    index.generation = generation;
+    let put = || -> io::Result<()> {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        // Beside the folder: a killed run leaves nothing in it that is not the snapshot's.
+        let parent = folder.canonicalize()?.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut file = tempfile::Builder::new().prefix(&staging_prefix(folder)).permissions(mode).tempfile_in(parent)?;
+        file.write_all(&index_bytes(&index)?)?;
+        file.as_file().sync_all()?;
+        file.persist(folder.join(INDEX)).map_err(|error| error.error)?;
+        sync_parent(&folder.join(INDEX))
+    };
+    put().map_err(|error| cannot(&error))
+}
+
+fn index_bytes(index: &Index) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec(index).map_err(io::Error::other)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
 /// What a tree beside its place is called until it is exchanged.
 fn staging_prefix(target: &Path) -> String {
     format!(".agent-releases-{}-", target.file_name().unwrap_or_default().to_string_lossy())
@@ -221,9 +246,7 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
             row.forms().try_for_each(|(path, _)| previous.hand_over(&path, staging))?;
         }
     }
-    let mut index = serde_json::to_vec(&built.index).map_err(io::Error::other)?;
-    index.push(b'\n');
-    create(&staging.join(INDEX), &index)?;
+    create(&staging.join(INDEX), &index_bytes(&built.index)?)?;
     // One call for the whole tree: an fsync for each of ten thousand files would cost a second.
     rustix::fs::syncfs(fs::File::open(staging)?)?;
     Ok(())

@@ -1,0 +1,113 @@
+//! `publish`: builds the site, has a real edge try it, and makes it live in one safe step.
+
+use super::console::Console;
+use super::publishing::{Publishing, TargetArgument, ended, runtime};
+use super::{Failure, Folders, Outcome};
+use agent_releases::compile::{Baseline, Options, compile, lock_out};
+use agent_releases::publish::changes::{Offered, Outgoing};
+use agent_releases::publish::record::{Action, Record};
+use agent_releases::publish::steps::{Intent, Opened, Published};
+use agent_releases::publish::target::Target;
+use agent_releases::publish::{Event, Failed, Settings, read_row, rollback, staged};
+use agent_releases::snapshot::{LEDGER, REDIRECTS, SITE, read_files, read_index, set_generation};
+use clap::Args;
+use std::path::Path;
+
+/// Build the site and make it live on a target, in one step that can be taken back.
+///
+/// What is live decides what may change, as for `build`. Of several publishers at the same time one wins, and the others
+/// end with exit code 4. Only what changed is sent. Prints the addresses that a CDN has to forget.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    target: TargetArgument,
+    /// Why, for `history`
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Publish only if this generation is live; 0: nothing yet
+    #[arg(long, value_name = "GENERATION")]
+    on: Option<u64>,
+    /// Another storage holds the artifacts: send none, and expect none on the target
+    #[arg(long)]
+    no_artifacts: bool,
+    /// Read every object on the target, and send again what is missing or wrong there
+    #[arg(long)]
+    repair: bool,
+    /// Treat warnings as errors
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    publishing: Publishing,
+    #[command(flatten)]
+    folders: Folders,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
+    let target = arguments.target.open()?;
+    let artifacts = (!arguments.no_artifacts).then_some(arguments.folders.artifacts.as_path());
+    let tell = |event: &Event<'_>| console.event(event);
+    let settings = arguments.publishing.settings(artifacts, &tell);
+    let published = runtime()?.block_on(publish(arguments, &target, &settings, console))?;
+    ended(&published, &arguments.target, &arguments.publishing, console)
+}
+
+async fn publish(
+    arguments: &Arguments,
+    target: &Target,
+    settings: &Settings<'_>,
+    console: &Console,
+) -> Result<Published, Failure> {
+    let out = &arguments.folders.out;
+    let mut opened = Opened::read(target, settings).await?;
+    let live = opened.live.as_ref();
+    if arguments.on.is_some_and(|on| on != live.map_or(0, |live| live.about.generation)) {
+        return Err(Failed::of_another_generation(live).into());
+    }
+    let previous = match live {
+        Some(live) => Baseline::Text(ledger(target, live, out).await?),
+        None => Baseline::Out,
+    };
+    let options = Options { previous, strict: arguments.strict, ..arguments.folders.options() };
+    let _held = lock_out(out)?;
+    let compiled = compile(&options)?;
+    console.warnings(&compiled.warnings);
+    let built = compiled.snapshot();
+    let outgoing = Outgoing::from(&built);
+    let file = |path: &str| outgoing.files.get(path).cloned().unwrap_or_default();
+    let (map, table) = (file(REDIRECTS), file(SITE));
+    let offered = match arguments.no_artifacts {
+        true => Offered::default(),
+        false => Offered::by(&map, &table).map_err(|error| Failure::general(error.to_string()))?,
+    };
+    if arguments.repair {
+        let wrong = opened.forget_what_is_wrong().await?;
+        console.say(&format!("{wrong} of what is live is missing or wrong on the target"));
+    }
+    compiled.write(&options)?;
+    if opened.is_live(&built.index.id, &offered) {
+        return Ok(opened.nothing_new().await);
+    }
+    let local = arguments.folders.artifacts.is_dir().then_some(arguments.folders.artifacts.as_path());
+    let addresses = staged::ask(out, local).await?;
+    console.event(&Event::Staged { addresses });
+    let (releases, stable) = rollback::heads(&table)?;
+    let intent = Intent { action: Action::Publish, of: None, reason: arguments.reason.clone(), releases, stable };
+    let published = opened.publish(outgoing, &offered, intent).await?;
+    set_generation(out, published.generation)?;
+    // The process ends soon; taking down thousands of releases first would only cost time.
+    std::mem::forget((built, compiled));
+    Ok(published)
+}
+
+/// The ledger of what is live; from the folder that was published last, when it is the same.
+async fn ledger(target: &Target, live: &Record, out: &Path) -> Result<String, Failure> {
+    let index = live.index();
+    let row = index.row(LEDGER).ok_or_else(|| Failure::general("the live snapshot has no ledger"))?;
+    let here = read_index(out).ok().and_then(|index| index.row(LEDGER).cloned()).filter(|here| here.sha256 == row.sha256);
+    let here = here.and_then(|here| read_files(out, std::iter::once(&here)).ok()?.remove(LEDGER));
+    let bytes = match here {
+        Some(bytes) => bytes,
+        None => read_row(target, row).await?,
+    };
+    String::from_utf8(bytes.to_vec()).map_err(|_| Failure::general("the live ledger is not UTF-8"))
+}

@@ -1,0 +1,474 @@
+//! The steps of a publish, in their order: nothing that a document names comes after it, and the pointer comes last.
+
+#![allow(clippy::disallowed_methods, reason = "publishing tells the time")]
+
+use super::changes::{Before, Offered, Outgoing, Stage, Work, key_of, work};
+use super::folder::Folder;
+use super::record::{
+    About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key,
+};
+use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
+use super::{Event, Failed, Settings};
+use crate::files::Fingerprint;
+use crate::snapshot::is_tile;
+use crate::words::{Sha256, Timestamp};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Requests under way at a time.
+const SIDE_BY_SIDE: usize = 8;
+/// Documents of a stage between two looks at the clock.
+const BATCH: usize = 64;
+/// A claim says that it is alive when so much time has passed.
+const BEAT: Duration = Duration::from_secs(5);
+/// How often a claim of somebody else is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A target, read once: what is compared with, and the state that the pointer must still be in when it is claimed.
+pub struct Opened<'a> {
+    pub(super) target: &'a Target,
+    settings: &'a Settings<'a>,
+    /// What is live; `None` before the first publish.
+    pub live: Option<Record>,
+    given_up: Option<Record>,
+    /// Something of what is live was found wrong.
+    repairs: bool,
+    current: Current,
+    version: Version,
+}
+
+/// What is to go live, and why.
+pub struct Intent {
+    /// How it came to be.
+    pub action: Action,
+    /// The generation that is brought back.
+    pub of: Option<u64>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Releases that are not drafts.
+    pub releases: usize,
+    /// The head of stable.
+    pub stable: Option<String>,
+}
+
+/// What went live.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Its generation.
+    pub generation: u64,
+    /// Its id.
+    pub id: String,
+    /// Documents that were written, the objects among them.
+    pub documents: usize,
+    /// Artifacts that were sent.
+    pub artifacts: usize,
+    /// What a CDN has to forget.
+    pub purge: Vec<String>,
+    /// What could not be removed afterwards; the next publish tries again.
+    pub left: Vec<String>,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads what is live, waits for a publisher that is at work, and makes sure that the store honours conditions.
+    pub async fn read(target: &'a Target, settings: &'a Settings<'a>) -> Result<Self, Failed> {
+        let found = match Live::read(target).await? {
+            Some(found) => found,
+            None => first(target).await?,
+        };
+        let mut opened = Self {
+            target,
+            settings,
+            live: found.record,
+            given_up: None,
+            repairs: false,
+            current: found.current,
+            version: found.version,
+        };
+        if let Some(next) = opened.current.next.clone() {
+            opened.wait_for(&next).await?;
+            opened.given_up = match read_record(target, &object_key(&next.record), &next.record).await {
+                Ok(record) => Some(record),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        opened.probe().await?;
+        Ok(opened)
+    }
+
+    /// Waits until another publisher has ended: well, and then this one is too late; or not, and then this one takes over.
+    async fn wait_for(&mut self, next: &Next) -> Result<(), Failed> {
+        if let Target::Folder(folder) = self.target
+            && folder.hold()?
+        {
+            return Ok(());
+        }
+        (self.settings.tell)(&Event::Waiting { by: &next.by, generation: next.generation });
+        let (mut beat, mut since) = (next.beat, Instant::now());
+        while since.elapsed() < self.settings.patience {
+            tokio::time::sleep(LOOK.min(self.settings.patience)).await;
+            let Some((now, version)) = read_current(self.target).await? else { return Err(overtaken(self.target).await) };
+            match &now.next {
+                Some(same) if same.record == next.record && same.by == next.by => {
+                    if same.beat != beat {
+                        (beat, since) = (same.beat, Instant::now());
+                    }
+                    (self.current, self.version) = (now, version);
+                }
+                _ => return Err(overtaken(self.target).await),
+            }
+        }
+        (self.settings.tell)(&Event::TakesOver { by: &next.by, generation: next.generation });
+        Ok(())
+    }
+
+    /// Asks for what must be refused: a write of the pointer under a condition that does not hold. It would change nothing
+    /// but the pointer, and that to what it is.
+    async fn probe(&self) -> Result<(), Failed> {
+        let wrong = Version { tag: Some(format!("\"{}\"", "0".repeat(32))), number: Some("1".to_owned()) };
+        let refused = self.target.refuses(CURRENT, self.current.to_bytes(), Some(&wrong)).await?;
+        if refused { Ok(()) } else { Err(Failed::NoConditions) }
+    }
+
+    /// Everything from the artifacts to the pointer.
+    pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
+        let before = Before { live: self.live.as_ref(), given_up: self.given_up.as_ref() };
+        let now = jiff::Timestamp::now();
+        let work = work(&mut out, offered, &before, now.as_second(), self.settings.retention);
+        self.artifacts(&work).await?;
+        let generation = 1 + self.current.generation.max(self.given_up.as_ref().map_or(0, |record| record.about.generation));
+        let about = About {
+            generation,
+            id: out.index.id.clone(),
+            previous: self.live.as_ref().map(|record| record.about.generation),
+            at: Timestamp::from_clock(now).map_or_else(str::to_owned, |time| time.as_str().to_owned()),
+            by: self.settings.by.clone(),
+            action: intent.action,
+            of: intent.of,
+            reason: intent.reason,
+            releases: intent.releases,
+            stable: intent.stable,
+            documents: work.documents(),
+        };
+        let record = Record::new(about, &out.index, work.held.clone(), work.pending.clone(), work.gone.clone());
+        let bytes = record.to_bytes();
+        let sha256 = Sha256::of(&bytes).hex();
+        self.ahead(&work, &bytes, &sha256).await?;
+        let mut claim = Claim::new(&self, &record, &sha256, &work).await?;
+        self.is_kept(&record).await?;
+        self.settle(&work).await;
+        self.documents(&work, &mut claim).await?;
+        self.point(claim, &record, bytes).await?;
+        (self.settings.tell)(&Event::Live { generation, id: &record.about.id });
+        let left = self.remove(&work).await;
+        let (documents, artifacts) = (work.documents(), work.artifacts.len());
+        self.live = Some(record);
+        Ok(Published { generation, id: out.index.id, documents, artifacts, purge: work.purge, left })
+    }
+
+    /// Sends the artifacts that are not there, and reads each of them back.
+    async fn artifacts(&self, work: &Work) -> Result<(), Failed> {
+        let total = work.artifacts.len();
+        let mut sending = stream::iter(work.artifacts.iter().map(|(artifact, metadata)| self.artifact(artifact, metadata)))
+            .buffer_unordered(SIDE_BY_SIDE);
+        let mut done = 0;
+        while let Some(sent) = sending.next().await {
+            sent?;
+            done += 1;
+            (self.settings.tell)(&Event::Artifacts { done, total });
+        }
+        Ok(())
+    }
+
+    async fn artifact(&self, artifact: &Artifact, metadata: &Metadata) -> Result<(), Failed> {
+        let Artifact(key, sha256, size) = artifact;
+        let place = format!("artifacts/{key}");
+        let local = self.settings.artifacts.map(|folder| folder.join(key)).filter(|path| Fingerprint::of(path).is_some());
+        let sent = match &local {
+            Some(path) => self.target.send(&place, path, metadata).await?,
+            None => false,
+        };
+        let wrong = |why: String| Failed::Artifact { key: key.clone(), why };
+        let Some((there_size, there)) = self.target.digest(&place).await? else {
+            return Err(wrong("is neither in the artifacts' folder nor on the target; bring it back, or publish with --no-artifacts if another storage holds it".to_owned()));
+        };
+        // A legacy artifact has no hash in its manifest; then the bytes at hand say what is right.
+        let expected = sha256.clone().or_else(|| local.as_deref().and_then(digest_of));
+        if expected.is_some_and(|expected| expected != there.hex()) || size.is_some_and(|size| size != there_size) {
+            let whose = if sent { "what was sent reads back with another hash" } else { "other bytes lie there already" };
+            return Err(wrong(format!("{whose}: {there_size} bytes, SHA-256 {there}")));
+        }
+        Ok(())
+    }
+
+    /// What may lie there before anybody knows: objects, the record among them, and new tiles.
+    async fn ahead(&self, work: &Work, record: &Bytes, sha256: &str) -> Result<(), Failed> {
+        let metadata = Metadata {
+            content_type: Some("application/json".to_owned()),
+            sha256: Some(sha256.to_owned()),
+            ..Metadata::default()
+        };
+        let record = Document { key: object_key(sha256), bytes: record.clone(), metadata };
+        let objects = work.documents.get(&Stage::Objects).into_iter().flatten().chain([&record]);
+        let objects: Vec<&Document> = objects.collect();
+        self.tell_stage(Stage::Objects, objects.len());
+        self.each(&objects, async |document| self.target.create(document).await.map(|_| ())).await?;
+        let tiles: Vec<&Document> = work.documents.get(&Stage::Tiles).into_iter().flatten().collect();
+        self.tell_stage(Stage::Tiles, tiles.len());
+        self.each(&tiles, async |document| self.target.put(document).await).await
+    }
+
+    async fn each(
+        &self,
+        documents: &[&Document],
+        write: impl AsyncFn(&Document) -> Result<(), TargetError>,
+    ) -> Result<(), Failed> {
+        let write = &write;
+        let writing = stream::iter(documents.iter().map(|document| async move { write(document).await }));
+        writing.buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await.map_err(Failed::from)
+    }
+
+    fn tell_stage(&self, stage: Stage, documents: usize) {
+        if documents > 0 {
+            (self.settings.tell)(&Event::Documents { stage: stage.as_str(), documents });
+        }
+    }
+
+    /// A generation that is brought back may have been pruned until the claim; from the claim on it is not.
+    async fn is_kept(&self, record: &Record) -> Result<(), Failed> {
+        let Some(of) = record.about.of else { return Ok(()) };
+        match self.target.read(&record_key(of)).await? {
+            Some(_) => Ok(()),
+            None => Err(Failed::Missing(format!("generation {of} was pruned a moment ago"))),
+        }
+    }
+
+    /// Edges that follow the target know of a claim; they get the time to take the new site up before a document leads to it.
+    async fn settle(&self, work: &Work) {
+        if work.grows && self.live.is_some() && !self.settings.settle.is_zero() {
+            (self.settings.tell)(&Event::Settling { seconds: self.settings.settle.as_secs_f64() });
+            tokio::time::sleep(self.settings.settle).await;
+        }
+    }
+
+    /// What can move, stage by stage, as long as the claim holds.
+    async fn documents(&self, work: &Work, claim: &mut Claim) -> Result<(), Failed> {
+        let shrinks = work.shrinks && !work.grows;
+        if let Target::Folder(folder) = self.target {
+            return self.documents_of_folder(work, folder, shrinks).await;
+        }
+        for stage in Stage::moving(shrinks) {
+            if stage == Stage::Map && shrinks {
+                // Nothing names these any more, and the redirects still know what they lead to.
+                for key in work.gone.iter().filter(|key| key.starts_with("public/")) {
+                    self.target.delete(key).await?;
+                }
+            }
+            let documents: Vec<&Document> = work.documents.get(&stage).into_iter().flatten().collect();
+            self.tell_stage(stage, documents.len());
+            for batch in documents.chunks(BATCH) {
+                claim.keep(self).await?;
+                self.each(batch, async |document| self.target.put(document).await).await?;
+            }
+        }
+        claim.keep(self).await
+    }
+
+    /// The same in a folder, where all of `public/` moves in one step.
+    async fn documents_of_folder(&self, work: &Work, folder: &Folder, shrinks: bool) -> Result<(), Failed> {
+        let moving = Stage::moving(shrinks).into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
+        let (public, private): (Vec<_>, Vec<_>) = moving.partition(|document| document.key.starts_with("public/"));
+        let redirects = || self.each(&private, async |document| self.target.put(document).await);
+        if !shrinks {
+            redirects().await?;
+        }
+        let public: BTreeMap<&str, &[u8]> = public.iter().map(|document| (document.key.as_str(), &*document.bytes)).collect();
+        let gone: BTreeSet<&str> = work.gone.iter().filter(|key| key.starts_with("public/")).map(String::as_str).collect();
+        if !public.is_empty() || !gone.is_empty() {
+            (self.settings.tell)(&Event::Documents { stage: "public", documents: public.len() });
+            folder.exchange_public(&public, &gone)?;
+        }
+        if shrinks { redirects().await } else { Ok(()) }
+    }
+
+    /// The record, and then the pointer: from here on the new generation is live.
+    async fn point(&self, claim: Claim, record: &Record, bytes: Bytes) -> Result<(), Failed> {
+        let about = &record.about;
+        let metadata = Metadata { content_type: Some("application/json".to_owned()), ..Metadata::default() };
+        let document = Document { key: record_key(about.generation), bytes: bytes.clone(), metadata };
+        if !self.target.create(&document).await? {
+            // Written by a try whose answer was lost, or by somebody else.
+            let there = self.target.read(&document.key).await?;
+            if there.is_none_or(|there| there.bytes != bytes) {
+                return Err(overtaken(self.target).await);
+            }
+        }
+        let current = Current {
+            generation: about.generation,
+            id: about.id.clone(),
+            record: Sha256::of(&bytes).hex(),
+            at: about.at.clone(),
+            by: about.by.clone(),
+            next: None,
+        };
+        match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
+            Swap::Done(_) => Ok(()),
+            Swap::Refused => Err(overtaken(self.target).await),
+        }
+    }
+
+    /// Removes what must not stay, and what nobody needs any more; returns what could not be removed.
+    async fn remove(&self, work: &Work) -> Vec<String> {
+        let keep = async |key: &String| -> Result<(), TargetError> {
+            // A kept snapshot may still name a tile: its bytes stay among the objects until `prune` knows better.
+            let sha256 = key.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+            if let Some(object) = self.target.read(key).await? {
+                let document = Document { key: object_key(sha256), bytes: object.bytes, metadata: Metadata::default() };
+                self.target.create(&document).await?;
+            }
+            self.target.delete(key).await
+        };
+        let mut left = Vec::new();
+        for key in &work.gone {
+            if self.target.delete(key).await.is_err() {
+                left.push(key.clone());
+            }
+        }
+        for key in &work.due {
+            if keep(key).await.is_err() {
+                left.push(key.clone());
+            }
+        }
+        if !work.gone.is_empty() || !work.due.is_empty() {
+            (self.settings.tell)(&Event::Removed { objects: work.gone.len() + work.due.len() - left.len() });
+        }
+        left
+    }
+
+    /// Whether exactly this is live already. After somebody gave up, even the same snapshot has to be published again.
+    pub fn is_live(&self, id: &str, offered: &Offered) -> bool {
+        let Some(live) = self.live.as_ref().filter(|live| live.about.id == id && self.given_up.is_none()) else { return false };
+        let held: BTreeSet<&str> = live.artifacts.iter().map(|artifact| artifact.0.as_str()).collect();
+        offered.wanted.keys().all(|key| held.contains(key.as_str())) && !self.repairs
+    }
+
+    /// What a publish says that had nothing to do.
+    pub async fn nothing_new(&self) -> Published {
+        let (generation, id) = self.live.as_ref().map(|live| (live.about.generation, live.about.id.clone())).unwrap_or_default();
+        Published { generation, id, left: self.finish().await, ..Published::default() }
+    }
+
+    /// Removes again what the live generation had to: for a run that was cut off after its pointer.
+    async fn finish(&self) -> Vec<String> {
+        let gone = self.live.iter().flat_map(|live| &live.gone).cloned().collect();
+        self.remove(&Work { gone, ..Work::default() }).await
+    }
+
+    /// Looks at every object that the live record names, and forgets those that are not as it says: they are sent again.
+    pub async fn forget_what_is_wrong(&mut self) -> Result<usize, Failed> {
+        let Some(live) = &self.live else { return Ok(0) };
+        let mut wanted: Vec<(String, String)> = Vec::new();
+        for row in &live.index().files {
+            wanted.push((key_of(&row.path), row.sha256.clone()));
+            wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
+        }
+        let artifacts =
+            live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
+        wanted.extend(artifacts);
+        wanted.sort();
+        wanted.dedup();
+        let target = self.target;
+        let looking = wanted.iter().map(|(key, sha256)| async move {
+            let there = target.digest(key).await?;
+            Ok::<_, Failed>(there.is_none_or(|(_, is)| is.hex() != *sha256).then_some(sha256.as_str()))
+        });
+        let wrong: Vec<Option<&str>> = stream::iter(looking).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let wrong: BTreeSet<String> = wrong.into_iter().flatten().map(str::to_owned).collect();
+        if let Some(live) = &mut self.live {
+            live.forget(&wrong);
+        }
+        self.repairs = !wrong.is_empty();
+        Ok(wrong.len())
+    }
+}
+
+/// A claim on the pointer: nobody else may move documents while it is kept up.
+struct Claim {
+    current: Current,
+    version: Version,
+    kept: Instant,
+}
+
+impl Claim {
+    async fn new(opened: &Opened<'_>, record: &Record, sha256: &str, work: &Work) -> Result<Self, Failed> {
+        let about = &record.about;
+        let next = Next {
+            generation: about.generation,
+            id: about.id.clone(),
+            record: sha256.to_owned(),
+            by: about.by.clone(),
+            at: about.at.clone(),
+            early: work.grows || !work.shrinks,
+            beat: 0,
+        };
+        let current = Current { next: Some(next), ..opened.current.clone() };
+        let kept = Instant::now();
+        match opened.target.swap(CURRENT, current.to_bytes(), Some(&opened.version)).await? {
+            Swap::Done(version) => {
+                (opened.settings.tell)(&Event::Claimed { generation: about.generation });
+                Ok(Self { current, version, kept })
+            }
+            Swap::Refused => Err(overtaken(opened.target).await),
+        }
+    }
+
+    /// Says that it is alive, when it has not for a while.
+    async fn keep(&mut self, opened: &Opened<'_>) -> Result<(), Failed> {
+        if self.kept.elapsed() < BEAT {
+            return Ok(());
+        }
+        let kept = Instant::now();
+        if let Some(next) = &mut self.current.next {
+            next.beat += 1;
+        }
+        match opened.target.swap(CURRENT, self.current.to_bytes(), Some(&self.version)).await? {
+            Swap::Done(version) => {
+                (self.version, self.kept) = (version, kept);
+                Ok(())
+            }
+            Swap::Refused => Err(overtaken(opened.target).await),
+        }
+    }
+}
+
+/// The pointer of a target that nothing was published on yet; made, and tried whether it can be made twice.
+async fn first(target: &Target) -> Result<Live, Failed> {
+    let current = Current::default();
+    let made = target.swap(CURRENT, current.to_bytes(), None).await?;
+    if !target.refuses(CURRENT, current.to_bytes(), None).await? {
+        return Err(Failed::NoConditions);
+    }
+    match made {
+        Swap::Done(version) => Ok(Live { current, version, record: None }),
+        // Another publisher makes it at this moment.
+        Swap::Refused => Live::read(target).await?.ok_or(Failed::NoConditions),
+    }
+}
+
+/// Who came first, as far as the pointer says.
+async fn overtaken(target: &Target) -> Failed {
+    match read_current(target).await {
+        Ok(Some((current, _))) => match current.next {
+            Some(next) => Failed::Overtaken { generation: next.generation, by: next.by, at: next.at },
+            None => Failed::Overtaken { generation: current.generation, by: current.by, at: current.at },
+        },
+        Ok(None) => Failed::Overtaken { generation: 0, by: String::new(), at: String::new() },
+        Err(error) => error.into(),
+    }
+}
+
+fn digest_of(path: &Path) -> Option<String> {
+    crate::artifacts::hash(path, |_| ()).ok().map(|hashed| hashed.sha256.hex())
+}
