@@ -68,11 +68,11 @@ plan() {
     [ -z "$FAIL_ON" ] || options+=("--fail-on=$FAIL_ON")
     "$BINARY" plan "--releases=$RELEASES" "--artifacts=$ARTIFACTS" "--out=$OUT" "--against=$AGAINST" \
         --format=markdown "${options[@]}" >"$file" || exit=$?
-    # 6: there are changes. Anything else is no plan, but a reason why there is none.
-    case $exit in
-        0) output changed false ;;
-        6) output changed true ;;
-        *) fail "no plan: exit code $exit" "$exit" ;;
+    # 6: there are changes, or those that must not be. Anything else is no plan, but a reason why there is none.
+    [ "$exit" = 0 ] || [ "$exit" = 6 ] || fail "no plan: exit code $exit" "$exit"
+    case $(head -n 1 "$file") in
+        '**0 of '*) output changed false ;;
+        *) output changed true ;;
     esac
     output file "$file"
     cat "$file"
