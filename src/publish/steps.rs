@@ -154,7 +154,7 @@ impl<'a> Opened<'a> {
             stable: intent.stable,
             documents: work.documents(),
         };
-        let record = Record::new(about, &out.index, work.held.clone(), work.pending.clone(), work.gone.clone());
+        let record = Record::new(about, &out.index, &work);
         let bytes = record.to_bytes();
         let sha256 = Sha256::of(&bytes).hex();
         self.ahead(&work, &bytes, &sha256).await?;
