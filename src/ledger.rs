@@ -94,6 +94,8 @@ fn head<'a>(catalog: &'a Catalog, index: usize, channel: &'a ChannelState) -> He
 /// The ledger of an earlier snapshot, as it is read back.
 pub struct Published {
     text: String,
+    /// It was claimed and given up: what it holds may have been seen, but may also never come.
+    is_claim: bool,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +133,12 @@ struct ReadFile {
 impl Published {
     /// The ledger whose text this is.
     pub fn of_text(text: String) -> Self {
-        Self { text }
+        Self { text, is_claim: false }
+    }
+
+    /// The ledger of a publish that was cut off: a version of it may vanish, but its bytes may not change.
+    pub fn of_claim(text: String) -> Self {
+        Self { text, is_claim: true }
     }
 
     /// Reads the ledger of a snapshot's folder.
@@ -141,7 +148,7 @@ impl Published {
         let row = index.row(LEDGER).ok_or_else(|| wrong("the index has no row for it"))?;
         let bytes = snapshot::read_files(folder, std::iter::once(row))?.remove(LEDGER).unwrap_or_default();
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| wrong("not UTF-8"))?;
-        Ok(Self { text })
+        Ok(Self::of_text(text))
     }
 
     /// The versions that were published.
@@ -168,13 +175,14 @@ impl Published {
             .collect();
         let now: BTreeMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
         let same = |row: &RawValue| named(row).and_then(|version| now.get(version)).is_some_and(|now| now == row.get());
-        for row in published.versions.iter().filter(|row| !same(row)) {
+        let is_there = |row: &RawValue| named(row).is_some_and(|version| now.contains_key(version));
+        for row in published.versions.iter().filter(|row| !same(row) && (is_there(row) || !self.is_claim)) {
             match serde_json::from_str::<ReadFrozen>(row.get()) {
                 Ok(before) => check_release(&before, catalog, sources, problems),
                 Err(error) => problems.push(unreadable(&error)),
             }
         }
-        for (name, before) in &published.channels {
+        for (name, before) in published.channels.iter().filter(|_| !self.is_claim) {
             check_head(name, before, catalog, sources, problems);
         }
     }

@@ -325,3 +325,75 @@ fn fragments_of_one_release_join_without_losing_one() {
     let said = both(&compiler(folder, &["add", "--join", "windows", "mac"]));
     assert!(said.starts_with("exit 1") && said.contains("but its fragment says"), "{said}");
 }
+
+#[test]
+fn what_is_withdrawn_stays_so_through_rollbacks_that_do_not_know_it() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.publish();
+    desk.add("1.1.0", &["--channel", "stable"]);
+    desk.publish();
+    compiler_ok(desk.path(), &["yank", "1.1.0", "--reason", "loses its settings"]);
+    desk.publish();
+    desk.ok(&["rollback", "TARGET", "1", "--reason", "far back"]);
+    let said = desk.refused(&["rollback", "TARGET", "2", "--reason", "forward"]);
+    assert!(said.starts_with("exit 3") && said.contains("1.1.0 (yanked: loses its settings)"), "{said}");
+}
+
+#[test]
+fn the_same_again_repeats_the_purge() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.publish();
+    desk.add("1.1.0", &["--channel", "stable"]);
+    assert!(desk.refused(&["publish", "TARGET", "--settle", "0", "--purge", "false"]).starts_with("exit 5"));
+    desk.ok(&["publish", "TARGET", "--settle", "0", "--purge", "cat >purged"]);
+    let purged = fs::read_to_string(desk.path().join("purged")).expect("the command ran");
+    assert!(purged.lines().any(|line| line == "/v2/agent-releases/latest.json"), "{purged}");
+}
+
+#[test]
+fn a_target_without_artifacts_stays_one_when_it_is_rolled_back() {
+    let desk = Desk::new();
+    let catalog = desk.path().join("releases/catalog.yaml");
+    let text = fs::read_to_string(&catalog).expect("readable") + "storage: { base_url: https://downloads.example.com/ }\n";
+    fs::write(&catalog, text).expect("written");
+    let publish = || desk.ok(&["publish", "TARGET", "--settle", "0", "--no-artifacts"]);
+    desk.add("1.0.0", &["--channel", "stable"]);
+    publish();
+    desk.add("1.1.0", &["--channel", "stable"]);
+    publish();
+    desk.ok(&["rollback", "TARGET", "--reason", "?"]);
+    assert!(!desk.path().join("live/artifacts").exists());
+}
+
+#[test]
+fn a_record_that_names_files_elsewhere_is_none() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.publish();
+    fs::write(desk.path().join("victim"), "precious").expect("written");
+    for field in ["gone", "withdrawn"] {
+        let mut record = desk.json("snapshots/1.json");
+        record[field] = serde_json::json!(["../victim"]);
+        let bytes = format!("{record}\n");
+        fs::write(desk.path().join("live/snapshots/1.json"), &bytes).expect("written");
+        let mut current = desk.json("current");
+        current["record"] = agent_releases::words::Sha256::of(bytes.as_bytes()).hex().into();
+        fs::write(desk.path().join("live/current"), current.to_string()).expect("written");
+        let said = desk.refused(&["publish", "TARGET"]);
+        assert!(said.starts_with("exit 1") && said.contains("leads out of its place"), "{said}");
+        assert!(desk.path().join("victim").exists());
+    }
+}
+
+#[test]
+fn what_was_cut_off_before_it_went_live_is_not_history() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.publish();
+    let record = desk.path().join("live/snapshots/1.json");
+    // As if a publisher had been killed between its record and the pointer.
+    fs::copy(&record, desk.path().join("live/snapshots/2.json")).expect("copied");
+    assert_eq!(desk.ok(&["history", "TARGET"]).lines().count(), 1);
+}

@@ -3,7 +3,8 @@
 use super::console::{Console, counted};
 use super::publishing::{TargetArgument, runtime};
 use super::{Exit, Failure, Outcome};
-use agent_releases::publish::prune::{generations, prune as forget};
+use agent_releases::problem::escaped;
+use agent_releases::publish::prune::prune as forget;
 use agent_releases::publish::record::{About, Action, read_current, read_generation};
 use agent_releases::publish::target::Target;
 use clap::Args;
@@ -32,12 +33,12 @@ pub(super) fn history(arguments: &History, console: &Console) -> Outcome {
 
 async fn read(target: &Target, most: usize) -> Result<Vec<About>, Failure> {
     let (current, _) = read_current(target).await?.ok_or_else(|| Failure::general("nothing was published there yet"))?;
-    // A claim that came to nothing may have left a record above the live one.
-    let mut kept: Vec<u64> = generations(target).await?.into_iter().filter(|kept| *kept <= current.generation).collect();
-    kept.sort_unstable_by(|a, b| b.cmp(a));
-    let mut abouts = Vec::new();
-    for generation in kept.into_iter().take(most) {
-        abouts.extend(read_generation(target, generation).await?.map(|record| record.about));
+    // From each generation to the one that it replaced: what was cut off before it went live is none of them.
+    let (mut abouts, mut at) = (Vec::new(), Some(current.generation));
+    while let Some(generation) = at.filter(|_| abouts.len() < most) {
+        let Some(record) = read_generation(target, generation).await? else { break };
+        at = record.about.previous.filter(|previous| *previous < generation);
+        abouts.push(record.about);
     }
     Ok(abouts)
 }
@@ -49,13 +50,13 @@ fn line(about: &About) -> String {
         (Action::Publish, _) => "publish".to_owned(),
     };
     let stable = about.stable.as_deref().unwrap_or("nothing");
-    let reason = about.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let reason = about.reason.as_deref().map(|reason| format!(": {}", escaped(reason))).unwrap_or_default();
     format!(
         "{}  {}  {}  {what} by {}, {}, stable is {stable}{reason}",
         about.generation,
         about.at,
         about.id.get(..16).unwrap_or(&about.id),
-        about.by,
+        escaped(&about.by),
         counted(about.releases, "release"),
     )
 }

@@ -1,6 +1,7 @@
 //! `publish`: builds the site, has a real edge try it, and makes it live in one safe step.
 
 use super::console::Console;
+use super::edits::word;
 use super::publishing::{Publishing, TargetArgument, ended, runtime};
 use super::{Failure, Folders, Outcome};
 use agent_releases::compile::{Baseline, Options, compile, lock_out, write_snapshot};
@@ -10,6 +11,7 @@ use agent_releases::publish::steps::{Intent, Opened, Published};
 use agent_releases::publish::target::Target;
 use agent_releases::publish::{Event, Failed, Settings, read_row, rollback, staged};
 use agent_releases::snapshot::{LEDGER, REDIRECTS, SITE, read_files, read_index, set_generation};
+use agent_releases::words::Reason;
 use clap::Args;
 use std::path::Path;
 
@@ -22,8 +24,8 @@ pub struct Arguments {
     #[command(flatten)]
     target: TargetArgument,
     /// Why, for `history`
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[arg(long, value_name = "TEXT", value_parser = word::<Reason>)]
+    reason: Option<Reason>,
     /// Publish only if this generation is live; 0: nothing yet
     #[arg(long, value_name = "GENERATION")]
     on: Option<u64>,
@@ -64,11 +66,17 @@ async fn publish(
         return Err(Failed::of_another_generation(live).into());
     }
     let previous = match live {
-        Some(live) => Baseline::Text(ledger(target, live, out).await?),
+        Some(live) => {
+            let claim = match opened.given_up() {
+                Some(record) => Some(ledger(target, record, out).await?),
+                None => None,
+            };
+            Baseline::Text(ledger(target, live, out).await?, claim)
+        }
         None => Baseline::Out,
     };
     let options = Options { previous, strict: arguments.strict, ..arguments.folders.options() };
-    let _held = lock_out(out)?;
+    let held = lock_out(out)?;
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
     let built = compiled.snapshot_with_exports()?;
@@ -76,10 +84,8 @@ async fn publish(
     let outgoing = Outgoing::from(&built);
     let file = |path: &str| outgoing.files.get(path).cloned().unwrap_or_default();
     let (map, table) = (file(REDIRECTS), file(SITE));
-    let offered = match arguments.no_artifacts {
-        true => Offered::default(),
-        false => Offered::by(&map, &table).map_err(|error| Failure::general(error.to_string()))?,
-    };
+    let mut offered = Offered::by(&map, &table).map_err(|error| Failure::general(error.to_string()))?;
+    offered.elsewhere = arguments.no_artifacts;
     if arguments.repair {
         let wrong = opened.forget_what_is_wrong().await?;
         console.say(&format!("{wrong} of what is live is missing or wrong on the target"));
@@ -94,8 +100,12 @@ async fn publish(
     let addresses = staged::ask(out, local).await?;
     console.event(&Event::Staged { addresses });
     let (releases, stable) = rollback::heads(&table)?;
-    let intent = Intent { action: Action::Publish, of: None, reason: arguments.reason.clone(), releases, stable };
+    let reason = arguments.reason.as_ref().map(ToString::to_string);
+    // What follows takes as long as the network does, and leaves the folder alone.
+    drop(held);
+    let intent = Intent { action: Action::Publish, of: None, reason, releases, stable, withheld: rollback::withheld(&table)? };
     let published = opened.publish(outgoing, &offered, intent).await?;
+    let _held = lock_out(out)?;
     set_generation(out, published.generation)?;
     // The process ends soon; taking down thousands of releases first would only cost time.
     std::mem::forget(compiled);

@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "who publishes is in the environment")]
 
 use super::console::{Console, counted};
+use super::edits::word;
 use super::{Exit, Failure, Outcome};
 use agent_releases::publish::steps::Published;
 use agent_releases::publish::target::{Target, TargetError};
 use agent_releases::publish::{Event, Failed, Settings};
+use agent_releases::words::{Reason, Word};
 use clap::Args;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,8 +40,8 @@ impl TargetArgument {
 #[command(next_help_heading = "Publishing")]
 pub struct Publishing {
     /// Who publishes, for `history`; default: GITHUB_ACTOR, or the user and the machine
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = word::<Reason>)]
+    by: Option<Reason>,
     /// Seconds that edges which follow the target get to take up new releases before a document leads to them
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     settle: f64,
@@ -67,7 +69,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 impl Publishing {
     pub(super) fn settings<'a>(&self, artifacts: Option<&'a Path>, tell: &'a dyn Fn(&Event<'_>)) -> Settings<'a> {
         Settings {
-            by: self.by.clone().unwrap_or_else(whoever),
+            by: self.by.as_ref().map_or_else(whoever, ToString::to_string),
             artifacts,
             patience: Duration::from_secs_f64(self.patience),
             settle: Duration::from_secs_f64(self.settle),
@@ -82,7 +84,8 @@ fn whoever() -> String {
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     let user =
         || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-    variable("GITHUB_ACTOR").unwrap_or_else(|| format!("{}@{}", user(), host()))
+    let name = variable("GITHUB_ACTOR").unwrap_or_else(|| format!("{}@{}", user(), host()));
+    Reason::parse(&name).map_or_else(|_| "somebody".to_owned(), |name| name.to_string())
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -115,12 +118,19 @@ pub(super) fn ended(published: &Published, target: &TargetArgument, how: &Publis
 }
 
 fn see_to_purge(purge: &[String], how: &Publishing, console: &Console) -> Result<(), String> {
+    let mut listed = Ok(());
     let list = purge.iter().map(|address| format!("{address}\n")).collect::<String>();
     match &how.purge_list {
         None => purge.iter().for_each(|address| console.result(&format!("purge {address}"))),
-        Some(file) => std::fs::write(file, &list).map_err(|error| format!("{}: cannot be written: {error}", file.display()))?,
+        Some(file) => match std::fs::write(file, &list) {
+            Ok(()) => {}
+            Err(error) => {
+                purge.iter().for_each(|address| console.result(&format!("purge {address}")));
+                listed = Err(format!("{}: cannot be written: {error}", file.display()));
+            }
+        },
     }
-    let Some(command) = how.purge.as_ref().filter(|_| !purge.is_empty()) else { return Ok(()) };
+    let Some(command) = how.purge.as_ref().filter(|_| !purge.is_empty()) else { return listed };
     let run = || -> std::io::Result<std::process::ExitStatus> {
         let mut child = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).spawn()?;
         if let Some(mut input) = child.stdin.take() {
@@ -130,8 +140,10 @@ fn see_to_purge(purge: &[String], how: &Publishing, console: &Console) -> Result
         child.wait()
     };
     match run() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("the purge `{command}` ended with {status}; purge the addresses above")),
+        Ok(status) if status.success() => listed,
+        Ok(status) => {
+            Err(format!("the purge `{command}` ended with {status}; publish again to repeat it, or purge the addresses"))
+        }
         Err(error) => Err(format!("the purge `{command}` could not be run: {error}")),
     }
 }

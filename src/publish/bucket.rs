@@ -12,8 +12,8 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, ClientOptions, Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, RetryConfig, UpdateVersion,
+    Attribute, Attributes, ClientConfigKey, ClientOptions, Error, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, RetryConfig, UpdateVersion,
 };
 use std::io::{Read, Write};
 use std::path::Path;
@@ -23,12 +23,18 @@ use std::time::{Duration, Instant};
 const RETRIES: u32 = 5;
 const MOST_TIME: Duration = Duration::from_secs(120);
 const FIRST_PAUSE_MS: u64 = 100;
+/// A transfer that makes progress may take so long.
+const LONGEST_TRANSFER: Duration = Duration::from_secs(6 * 3600);
+/// Longer documents are none of ours.
+const LONGEST_DOCUMENT: u64 = 256 * 1024 * 1024;
 /// Files are sent in pieces of so much, and in one request when they are not longer.
 const PIECE: usize = 8 * 1024 * 1024;
 
 /// A bucket that sites are published to.
 pub struct Bucket {
     store: Box<dyn ObjectStore>,
+    /// The same for artifacts: pieces that fail are sent, and reads that break off go on, each by itself.
+    bulk: Box<dyn ObjectStore>,
     /// Where in the bucket everything lies.
     prefix: Key,
     address: String,
@@ -39,32 +45,24 @@ impl Bucket {
     pub(super) fn open(address: &str, scheme: &str) -> Result<Self, TargetError> {
         // One provider for the whole process; that it is there already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let named = |error: &dyn std::fmt::Display| TargetError::Named(format!("`{address}`: {error}"));
         let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+        if rest.contains(['?', '#', '@', ':']) {
+            // What is written there may be a secret, so it is not repeated.
+            let why = "a target's address has no user, port or query; credentials and endpoints come from the store's variables";
+            return Err(TargetError::Named(why.to_owned()));
+        }
+        let named = |error: &dyn std::fmt::Display| TargetError::Named(format!("`{address}`: {error}"));
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() || rest.contains(['?', '#', '@']) {
+        if bucket.is_empty() {
             return Err(named(&"expected a bucket, and perhaps a prefix, behind it"));
         }
         let prefix = Key::parse(prefix.trim_end_matches('/')).map_err(|error| named(&error))?;
-        // Requests are tried again here, where it is known which of them may be.
-        let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
-        let client = ClientOptions::new().with_timeout(Duration::from_secs(60)).with_connect_timeout(Duration::from_secs(10));
-        let client = client.with_allow_http(allows_http());
-        let store: Box<dyn ObjectStore> = match scheme {
-            "s3" => {
-                let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
-                Box::new(builder.with_checksum_algorithm(Checksum::SHA256).build().map_err(|error| named(&error))?)
-            }
-            "gs" => {
-                let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
-                Box::new(builder.with_client_options(client).build().map_err(|error| named(&error))?)
-            }
-            _ => {
-                let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
-                Box::new(builder.with_client_options(client).build().map_err(|error| named(&error))?)
-            }
-        };
-        Ok(Self { store, prefix, address: address.trim_end_matches('/').to_owned() })
+        // Requests are tried again here, where it is known which of them may be; those for artifacts by the library.
+        let once = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        let often = RetryConfig { max_retries: RETRIES as usize, retry_timeout: MOST_TIME, ..RetryConfig::default() };
+        let store = connect(scheme, bucket, once, Duration::from_secs(60)).map_err(|error| named(&error))?;
+        let bulk = connect(scheme, bucket, often, LONGEST_TRANSFER).map_err(|error| named(&error))?;
+        Ok(Self { store, bulk, prefix, address: address.trim_end_matches('/').to_owned() })
     }
 
     fn key(&self, key: &str) -> Result<Key, TargetError> {
@@ -113,6 +111,9 @@ impl Bucket {
         let path = self.key(key)?;
         let read = async || {
             let got = self.store.get_opts(&path, GetOptions::default()).await?;
+            if got.meta.size > LONGEST_DOCUMENT {
+                return Err(Error::NotSupported { source: format!("{} bytes are too many", got.meta.size).into() });
+            }
             let version = Version { tag: got.meta.e_tag.clone(), number: got.meta.version.clone() };
             Ok(Object { bytes: got.bytes().await?, version })
         };
@@ -200,7 +201,7 @@ impl Bucket {
             return self.create(&Document { key: key.to_owned(), bytes: bytes.into(), metadata: metadata.clone() }).await;
         }
         // A large one is looked for first: sending it again only to be refused would cost most.
-        if self.head(key).await? == Some(about.len()) {
+        if self.head(key).await?.is_some() {
             return Ok(false);
         }
         let path = self.key(key)?;
@@ -217,7 +218,7 @@ impl Bucket {
         let unreadable = |error: std::io::Error| Error::Generic { store: "file", source: Box::new(error) };
         let mut open = open_regular(file).map_err(unreadable)?.0;
         let options = PutMultipartOptions { attributes: attributes(metadata), ..PutMultipartOptions::default() };
-        let mut upload = self.store.put_multipart_opts(path, options).await?;
+        let mut upload = self.bulk.put_multipart_opts(path, options).await?;
         let sent = send_parts(&mut *upload, &mut open).await;
         if sent.is_err() {
             let _ = upload.abort().await;
@@ -227,7 +228,7 @@ impl Bucket {
 
     pub(super) async fn digest(&self, key: &str) -> Result<Option<(u64, Sha256)>, TargetError> {
         let path = self.key(key)?;
-        let read = async || read_through(self.store.get(&path).await?, |_| Ok(())).await;
+        let read = async || read_through(self.bulk.get(&path).await?, |_| Ok(())).await;
         Ok(self.again(key, read).await?.end.done())
     }
 
@@ -235,7 +236,7 @@ impl Bucket {
         let path = self.key(key)?;
         let read = async || {
             let mut to = std::fs::File::create(file).map_err(local)?;
-            let got = read_through(self.store.get(&path).await?, |piece| to.write_all(piece).map_err(local)).await?;
+            let got = read_through(self.bulk.get(&path).await?, |piece| to.write_all(piece).map_err(local)).await?;
             to.sync_all().map_err(local)?;
             Ok(got)
         };
@@ -264,6 +265,28 @@ impl Bucket {
         };
         Ok(listed.unwrap_or_default().into_iter().map(of).collect())
     }
+}
+
+fn connect(scheme: &str, bucket: &str, retry: RetryConfig, timeout: Duration) -> object_store::Result<Box<dyn ObjectStore>> {
+    let client = ClientOptions::new()
+        .with_timeout(timeout)
+        .with_config(ClientConfigKey::ReadTimeout, "30 seconds")
+        .with_connect_timeout(Duration::from_secs(10))
+        .with_allow_http(allows_http());
+    Ok(match scheme {
+        "s3" => {
+            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
+            Box::new(builder.with_checksum_algorithm(Checksum::SHA256).build()?)
+        }
+        "gs" => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+            Box::new(builder.with_client_options(client).build()?)
+        }
+        _ => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+            Box::new(builder.with_client_options(client).build()?)
+        }
+    })
 }
 
 /// The condition that an object is still in this state, or still not there.

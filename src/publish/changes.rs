@@ -6,6 +6,7 @@ use crate::policy::{Access, Policy};
 use crate::redirects::ReadMap;
 use crate::site_table::{SiteTable, State};
 use crate::snapshot::{Built, Files, Index, REDIRECTS, Row, is_tile};
+use crate::words::{StorageKey, Word};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +91,10 @@ pub struct Work {
     pub due: Vec<String>,
     /// Objects that nothing leads to any more, with those whose time is still to come.
     pub pending: Vec<Pending>,
+    /// Another storage holds the artifacts.
+    pub elsewhere: bool,
+    /// Objects that had to vanish with the generation before: removed again, should that have been cut off.
+    pub again: Vec<String>,
     /// Artifacts that the target must not hold.
     pub withdrawn: Vec<String>,
     /// Everything that the target holds of artifacts afterwards.
@@ -124,6 +129,8 @@ pub struct Offered {
     pub wanted: BTreeMap<String, (Artifact, Metadata)>,
     /// To be gone, with the address that they are downloaded from.
     pub withdrawn: BTreeMap<String, String>,
+    /// Another storage holds them: none is sent, and none removed.
+    pub elsewhere: bool,
 }
 
 impl Offered {
@@ -136,6 +143,9 @@ impl Offered {
         let mut offered = Self::default();
         for row in &map.rows {
             let key = row.key.to_string();
+            if StorageKey::parse(&key).is_err() {
+                return Err(serde::de::Error::custom(format!("`{key}` is no storage key")));
+            }
             if recalled.contains(&*row.version) {
                 offered.withdrawn.insert(key, row.location.to_string());
                 continue;
@@ -234,7 +244,7 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
     for record in [before.live, before.given_up].into_iter().flatten() {
         pending.extend(record.pending.iter().map(|Pending(key, since)| (key.clone(), *since)));
         // What an earlier run was to remove, and may not have.
-        work.gone.extend(record.gone.iter().cloned());
+        work.again.extend(record.gone.iter().cloned());
     }
     for row in live.files.iter().chain(&live.kept).chain(&given_up.files).chain(&given_up.kept) {
         if is_tile(&row.path) {
@@ -245,6 +255,7 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
     }
     work.shrinks |= live.files.iter().any(|row| Stage::of(&row.path) == Stage::Versions && out.index.row(&row.path).is_none());
     work.gone.retain(|key| !stays.contains(key));
+    work.again.retain(|key| !stays.contains(key));
     work.gone.sort();
     work.gone.dedup();
     let vanished = work.gone.iter().filter(|key| live.row(key).is_some());
@@ -265,8 +276,12 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
         before.live.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
     for (key, address) in &offered.withdrawn {
         work.withdrawn.push(key.clone());
-        // Also what a publish sent that never went live; removing what is not there costs nothing.
         let was_withdrawn = before.live.is_some_and(|live| live.withdrawn.contains(key));
+        if offered.elsewhere {
+            work.purge.extend((!was_withdrawn).then(|| address.clone()));
+            continue;
+        }
+        // Also what a publish sent that never went live; removing what is not there costs nothing.
         let was_held = held.remove(key).is_some();
         work.shrinks |= was_held;
         if was_held || !was_withdrawn {
@@ -274,7 +289,8 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
             work.gone.push(format!("artifacts/{key}"));
         }
     }
-    for (key, wanted) in &offered.wanted {
+    work.elsewhere = offered.elsewhere;
+    for (key, wanted) in offered.wanted.iter().filter(|_| !offered.elsewhere) {
         if held.insert(key.clone(), wanted.0.clone()).is_none() {
             work.artifacts.push(wanted.clone());
         }
@@ -283,6 +299,7 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
     // An artifact that is offered again is not to be removed by what an earlier run left to do.
     let wanted: BTreeSet<String> = work.held.iter().map(|artifact| format!("artifacts/{}", artifact.0)).collect();
     work.gone.retain(|key| !wanted.contains(key));
+    work.again.retain(|key| !wanted.contains(key) && !work.gone.contains(key));
     work.gone.sort();
     work.gone.dedup();
     work.purge.sort();

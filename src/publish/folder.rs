@@ -15,6 +15,8 @@ use std::sync::Mutex;
 /// Files and trees on their way in; whoever publishes next removes what a killed one left.
 const TEMPORARY: &str = ".agent-releases-";
 const PIECE: usize = 256 * 1024;
+/// Longer documents are none of ours.
+const LONGEST_DOCUMENT: u64 = 256 * 1024 * 1024;
 
 /// A folder that sites are published to.
 pub struct Folder {
@@ -40,8 +42,10 @@ impl Folder {
             let file = File::open(&self.path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-                // Where folders can't be locked, the pointer alone decides.
-                Ok(()) | Err(_) => Ok(Some(file)),
+                Ok(()) => Ok(Some(file)),
+                Err(error) => {
+                    Err(io::Error::other(format!("cannot be locked, so two publishers could overwrite each other: {error}")))
+                }
             }
         };
         let mut held = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -56,7 +60,11 @@ impl Folder {
     }
 
     pub(super) fn read(&self, key: &str) -> Result<Option<Object>, TargetError> {
-        match read_regular(&self.path.join(key)) {
+        let path = self.path.join(key);
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LONGEST_DOCUMENT) {
+            return Err(self.failed(key, &io::Error::other("too long for a document")));
+        }
+        match read_regular(&path) {
             Ok(bytes) => Ok(Some(Object { version: version(&bytes), bytes: bytes.into() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(key, &error)),

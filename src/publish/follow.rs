@@ -13,7 +13,6 @@ use crate::snapshot::{Built, Files, Previous, Row, read_files, write};
 use crate::words::{StorageKey, Word};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What a file is called until it is whole.
@@ -60,7 +59,7 @@ impl Follower<'_> {
         let record = read_record(self.target, &key, &sha256).await?;
         let mut fetched = self.mirror_artifacts(&record).await?;
         fetched += self.mirror_site(&record).await?;
-        self.remove_withdrawn(&record);
+        self.remove_withdrawn(&record)?;
         self.seen = Some(sha256);
         Ok(Some(Followed { generation: record.about.generation, id: record.about.id, fetched }))
     }
@@ -70,6 +69,14 @@ impl Follower<'_> {
         let _held = lock_out(self.out)?;
         let previous = Previous::open(self.out)?;
         let index = record.index();
+        let generation = previous.as_ref().map_or(0, |previous| previous.index.generation);
+        if record.about.generation < generation {
+            return Err(Failed::Refused(format!(
+                "generation {} is live on the target, and {} holds generation {generation}; move the folder away to go back",
+                record.about.generation,
+                self.out.display()
+            )));
+        }
         let reusable = previous.as_ref().map(Previous::reusable).unwrap_or_default();
         let is_here = |row: &&Row| reusable.row(&row.path).is_some_and(|here| here.sha256 == row.sha256);
         let here = reusable.files.iter().filter(|row| index.row(&row.path).is_some_and(|new| new.sha256 == row.sha256));
@@ -94,7 +101,10 @@ impl Follower<'_> {
         if self.seen.is_none() {
             remove_stale(folder, TEMPORARY);
         }
-        let missing = record.artifacts.iter().filter(|artifact| !folder.join(&artifact.0).exists());
+        let is_here = |artifact: &&Artifact| {
+            std::fs::metadata(folder.join(&artifact.0)).is_ok_and(|here| artifact.2.is_none_or(|size| here.len() == size))
+        };
+        let missing = record.artifacts.iter().filter(|artifact| !is_here(artifact));
         let fetching = missing.map(|artifact| self.fetch(folder, artifact));
         let fetched: Vec<()> = stream::iter(fetching).buffer_unordered(4).try_collect().await?;
         Ok(fetched.len())
@@ -115,19 +125,25 @@ impl Follower<'_> {
             return Err(wrong(format!("is damaged on the target: {there_size} bytes, SHA-256 {there}")));
         }
         let hashed = artifacts::hash(temporary.path(), |_| ()).map_err(&wrong)?;
+        // One of another size is a copy that was cut off.
+        let _ = std::fs::remove_file(folder.join(key));
         artifacts::store(temporary.path(), folder, &parsed, &hashed).map_err(wrong)?;
         Ok(())
     }
 
     /// Withdrawn bytes do not stay where an edge could hand them out.
-    fn remove_withdrawn(&self, record: &Record) {
-        let Some(folder) = self.artifacts else { return };
-        let held: BTreeSet<&str> = record.artifacts.iter().map(|artifact| artifact.0.as_str()).collect();
-        for key in record.gone.iter().filter_map(|key| key.strip_prefix("artifacts/")) {
-            if !held.contains(key) && StorageKey::parse(key).is_ok() {
-                let _ = std::fs::remove_file(folder.join(key));
+    fn remove_withdrawn(&self, record: &Record) -> Result<(), Failed> {
+        let Some(folder) = self.artifacts else { return Ok(()) };
+        for key in &record.withdrawn {
+            match std::fs::remove_file(folder.join(key)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let why = format!("is recalled, and cannot be removed from {}: {error}", folder.display());
+                    return Err(Failed::Artifact { key: key.clone(), why });
+                }
+                _ => {}
             }
         }
+        Ok(())
     }
 }
 

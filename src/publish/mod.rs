@@ -145,6 +145,9 @@ pub enum Failed {
         /// What is wrong.
         why: String,
     },
+    /// It was begun, and did not end.
+    #[error("{0}; it was begun and is not live: publish again, which finishes or replaces it")]
+    Unfinished(Box<Failed>),
     /// The staged site does not answer as it should.
     #[error("the staged site answers wrongly, so nothing moved: {0}")]
     Staged(String),

@@ -6,6 +6,9 @@ use super::rollback::reached;
 use super::target::Target;
 use std::collections::BTreeSet;
 
+/// Objects that are removed between two looks at the pointer.
+const BATCH: usize = 64;
+
 /// What was, or would be, removed.
 #[derive(Debug, Default)]
 pub struct Pruned {
@@ -25,11 +28,18 @@ pub async fn prune(target: &Target, keep: usize, grace: u64, dry: bool) -> Resul
     if current.next.is_some() {
         return Err(Failed::Missing("a publish is under way; prune when it has ended".to_owned()));
     }
-    let mut generations = generations(target).await?;
-    generations.retain(|generation| *generation <= current.generation);
-    generations.sort_unstable_by(|a, b| b.cmp(a));
-    let old = generations.split_off(keep.max(1).min(generations.len()));
-    let mut pruned = Pruned { generations: old.clone(), kept: generations.len(), ..Pruned::default() };
+    let (mut kept, mut at) = (Vec::new(), Some(current.generation));
+    while let Some(generation) = at.filter(|_| kept.len() < keep.max(1)) {
+        let Some(record) = read_generation(target, generation).await? else { break };
+        at = record.about.previous.filter(|previous| *previous < generation);
+        kept.push(record);
+    }
+    // The others are older, or were cut off before they went live.
+    let is_kept = |generation: &u64| kept.iter().any(|record| record.about.generation == *generation);
+    let mut old = generations(target).await?;
+    old.retain(|generation| *generation <= current.generation && !is_kept(generation));
+    old.sort_unstable();
+    let mut pruned = Pruned { generations: old.clone(), kept: kept.len(), ..Pruned::default() };
     if !dry {
         // The records go first: whoever brings one back looks again after its claim.
         for generation in &old {
@@ -37,18 +47,20 @@ pub async fn prune(target: &Target, keep: usize, grace: u64, dry: bool) -> Resul
         }
     }
     let mut stays = BTreeSet::new();
-    for generation in &generations {
-        let record = read_generation(target, *generation).await?;
-        stays.extend(record.iter().flat_map(reached));
-    }
+    stays.extend(kept.iter().flat_map(reached));
+    stays.insert(object_key(&current.record));
     stays.extend(newer(target, current.generation).await?.iter().flat_map(reached));
-    for listed in target.list("objects").await? {
-        if listed.age >= grace && !stays.contains(&listed.key) {
-            pruned.objects += 1;
-            if !dry {
-                target.delete(&listed.key).await?;
-            }
+    let unneeded: Vec<_> = target.list("objects").await?;
+    let unneeded: Vec<_> = unneeded.iter().filter(|listed| listed.age >= grace && !stays.contains(&listed.key)).collect();
+    for batch in unneeded.chunks(BATCH) {
+        // What somebody has claimed meanwhile may need them.
+        if read_current(target).await?.is_none_or(|(now, _)| now != current) {
+            return Err(Failed::Missing("somebody publishes meanwhile; prune again when that has ended".to_owned()));
         }
+        for listed in batch.iter().filter(|_| !dry) {
+            target.delete(&listed.key).await?;
+        }
+        pruned.objects += batch.len();
     }
     Ok(pruned)
 }
@@ -57,8 +69,11 @@ pub async fn prune(target: &Target, keep: usize, grace: u64, dry: bool) -> Resul
 async fn newer(target: &Target, since: u64) -> Result<Vec<Record>, Failed> {
     let mut records = Vec::new();
     let Some((now, _)) = read_current(target).await? else { return Ok(records) };
-    for generation in since + 1..=now.generation {
-        records.extend(read_generation(target, generation).await?);
+    let mut at = Some(now.generation);
+    while let Some(generation) = at.filter(|generation| *generation > since) {
+        let Some(record) = read_generation(target, generation).await? else { break };
+        at = record.about.previous.filter(|previous| *previous < generation);
+        records.push(record);
     }
     if let Some(next) = now.next {
         records.push(read_record(target, &object_key(&next.record), &next.record).await?);

@@ -2,8 +2,9 @@
 
 use super::changes::Work;
 use super::target::{Target, TargetError, Version};
+use crate::site_table::State;
 use crate::snapshot::{Index, Row};
-use crate::words::Sha256;
+use crate::words::{Sha256, StorageKey, Word};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -112,6 +113,15 @@ pub struct Record {
     /// Keys of artifacts that it must not hold, because every release that offers them is recalled.
     #[serde(default)]
     pub withdrawn: Vec<String>,
+    /// Another storage holds the artifacts: the target holds none.
+    #[serde(default)]
+    pub elsewhere: bool,
+    /// Versions that are not offered, also those that this generation does not know: a rollback does not offer them again.
+    #[serde(default)]
+    pub withheld: Vec<Withheld>,
+    /// Addresses that a CDN had to forget when this generation went live.
+    #[serde(default)]
+    pub purge: Vec<String>,
     /// Objects that no answer leads to any more, waiting for their time.
     pub pending: Vec<Pending>,
     /// Objects that had to vanish with this generation, at once.
@@ -130,6 +140,17 @@ pub struct Artifact(pub String, pub Option<String>, pub Option<u64>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pending(pub String, pub i64);
 
+/// A version that is yanked or recalled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Which.
+    pub version: String,
+    /// How.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+}
+
 /// What is live on a target: the pointer in its state, and its record.
 pub struct Live {
     /// The pointer.
@@ -142,7 +163,7 @@ pub struct Live {
 
 impl Record {
     /// The record of a snapshot.
-    pub fn new(about: About, index: &Index, work: &Work) -> Self {
+    pub fn new(about: About, index: &Index, work: &Work, withheld: Vec<Withheld>) -> Self {
         let mut sets: BTreeMap<&BTreeMap<String, String>, usize> = BTreeMap::new();
         for row in index.files.iter().chain(&index.kept) {
             let next = sets.len();
@@ -158,7 +179,19 @@ impl Record {
         headers.sort_by_key(|(_, number)| **number);
         let headers = headers.into_iter().map(|(set, _)| (*set).clone()).collect();
         let (artifacts, withdrawn) = (work.held.clone(), work.withdrawn.clone());
-        Self { about, headers, files, kept, artifacts, withdrawn, pending: work.pending.clone(), gone: work.gone.clone() }
+        Self {
+            about,
+            headers,
+            files,
+            kept,
+            artifacts,
+            withdrawn,
+            elsewhere: work.elsewhere,
+            withheld,
+            purge: work.purge.clone(),
+            pending: work.pending.clone(),
+            gone: work.gone.clone(),
+        }
     }
 
     /// The record as it is stored.
@@ -181,6 +214,12 @@ impl Record {
             || !index.files.iter().chain(&index.kept).all(|row| inside(&row.path))
         {
             return Err("its rows are not in order".to_owned());
+        }
+        let ours = |key: &str| inside(key) && ["public/", "private/", "artifacts/"].iter().any(|part| key.starts_with(part));
+        let keys = record.gone.iter().chain(record.pending.iter().map(|pending| &pending.0));
+        let artifacts = record.artifacts.iter().map(|artifact| &artifact.0).chain(&record.withdrawn);
+        if !keys.into_iter().all(|key| ours(key)) || !artifacts.into_iter().all(|key| StorageKey::parse(key).is_ok()) {
+            return Err("a key leads out of its place".to_owned());
         }
         Ok(record)
     }
@@ -232,6 +271,9 @@ impl Live {
             0 => None,
             generation => Some(read_record(target, &record_key(generation), &current.record).await?),
         };
+        if record.as_ref().is_some_and(|record| record.about.generation != current.generation) {
+            return Err(damaged(CURRENT, "its record is of another generation"));
+        }
         Ok(Some(Self { current, version: object.version, record }))
     }
 }

@@ -1,11 +1,11 @@
 //! One step back: an earlier snapshot's documents as a new generation, without a build.
 
 use super::changes::{Offered, Outgoing, key_of};
-use super::record::{Action, Record, read_generation};
+use super::record::{Action, Record, Withheld, read_generation};
 use super::steps::{Intent, Opened};
 use super::target::Target;
 use super::{Failed, read_row};
-use crate::site_table::{SiteTable, State};
+use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Index, LEDGER, REDIRECTS, Row, SITE};
 use crate::words::Channel;
 use bytes::Bytes;
@@ -47,16 +47,23 @@ pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, F
     if of >= live.about.generation {
         return Err(Failed::Missing(format!("generation {of} is not an earlier one: {} is live", live.about.generation)));
     }
-    let old = read_generation(opened.target, of).await?;
+    let old = lived(opened.target, live, of).await?;
     let old = old.ok_or_else(|| Failed::Missing(format!("generation {of} is not kept; `history` shows those that are")))?;
     let (old_index, live_index) = (old.index(), live.index());
     let then = essential(opened.target, &old_index).await?;
     let now = essential(opened.target, &live_index).await?;
-    refuse_what_is_withdrawn(&then.table, &now.table, wanted.restore)?;
-    let offered = Offered::by(&then.map, &then.table).map_err(|error| Failed::Missing(format!("{REDIRECTS}: {error}")))?;
+    let mut withheld = withheld(&now.table)?;
+    withheld.extend(
+        live.withheld.iter().filter(|old| withheld.iter().all(|new| new.version != old.version)).cloned().collect::<Vec<_>>(),
+    );
+    withheld.retain(|withheld| !wanted.restore.contains(&withheld.version));
+    refuse_what_is_withheld(&then.table, &withheld)?;
+    let mut offered = Offered::by(&then.map, &then.table).map_err(|error| Failed::Missing(format!("{REDIRECTS}: {error}")))?;
+    offered.elsewhere = live.elsewhere;
     let (releases, stable) = heads(&then.table)?;
     let outgoing = documents(opened.target, &old_index, &live_index).await?;
-    let intent = Intent { action: Action::Rollback, of: Some(of), reason: Some(wanted.reason.to_owned()), releases, stable };
+    let intent =
+        Intent { action: Action::Rollback, of: Some(of), reason: Some(wanted.reason.to_owned()), releases, stable, withheld };
     Ok(Back { outgoing, offered, intent, of })
 }
 
@@ -82,30 +89,50 @@ fn parsed(table: &[u8]) -> Result<SiteTable<'_>, Failed> {
     serde_json::from_slice(table).map_err(|error| Failed::Missing(format!("{SITE}: {error}")))
 }
 
+/// The versions that a snapshot does not offer.
+pub fn withheld(table: &[u8]) -> Result<Vec<Withheld>, Failed> {
+    let releases = parsed(table)?.releases.into_iter().filter(|release| release.state != State::Published);
+    let reason = |release: &ReleaseEntry<'_>| release.reason.as_deref().unwrap_or_default().to_owned();
+    Ok(releases
+        .map(|release| Withheld { reason: reason(&release), state: release.state, version: release.version.into() })
+        .collect())
+}
+
+/// A generation's record if it ever was live: one that was cut off before is none of those that live came from.
+async fn lived(target: &Target, live: &Record, of: u64) -> Result<Option<Record>, Failed> {
+    let mut at = live.about.previous;
+    while let Some(generation) = at {
+        let Some(record) = read_generation(target, generation).await? else { return Ok(None) };
+        if generation == of {
+            return Ok(Some(record));
+        }
+        at = record.about.previous.filter(|previous| *previous < generation);
+    }
+    Ok(None)
+}
+
 /// What is yanked or recalled by now is not offered again by the way, only when it is named.
-fn refuse_what_is_withdrawn(then: &[u8], now: &[u8], restore: &[String]) -> Result<(), Failed> {
+fn refuse_what_is_withheld(then: &[u8], withheld: &[Withheld]) -> Result<(), Failed> {
     let weight = |state: State| match state {
         State::Published => 0,
         State::Yanked => 1,
         State::Recalled => 2,
     };
-    let (then, now) = (parsed(then)?, parsed(now)?);
-    let before: BTreeMap<&str, State> = then.releases.iter().map(|release| (&*release.version, release.state)).collect();
-    let mut offered_again = Vec::new();
-    for release in &now.releases {
-        let version = &*release.version;
-        let was = before.get(version).copied();
-        if was.is_some_and(|was| weight(was) < weight(release.state)) && !restore.iter().any(|restored| restored == version) {
-            let word = if release.state == State::Yanked { "yanked" } else { "recalled" };
-            offered_again.push(format!("{version} ({word}: {})", release.reason.as_deref().unwrap_or_default()));
-        }
-    }
-    if offered_again.is_empty() {
+    let then = parsed(then)?;
+    let was: BTreeMap<&str, State> = then.releases.iter().map(|release| (&*release.version, release.state)).collect();
+    let again = withheld.iter().filter(|now| was.get(now.version.as_str()).is_some_and(|was| weight(*was) < weight(now.state)));
+    let again: Vec<String> = again
+        .map(|withheld| {
+            let word = if withheld.state == State::Yanked { "yanked" } else { "recalled" };
+            format!("{} ({word}: {})", withheld.version, withheld.reason)
+        })
+        .collect();
+    if again.is_empty() {
         return Ok(());
     }
     Err(Failed::Refused(format!(
         "the rollback would offer again what is withdrawn by now: {}; name each one with --restore VERSION if that is meant",
-        offered_again.join(", ")
+        again.join(", ")
     )))
 }
 

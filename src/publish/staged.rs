@@ -7,6 +7,7 @@ use crate::answer::{Answer, Body, Request, Secrets, Site, answer, questions};
 use crate::redirects::LOCAL_BASE;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -15,10 +16,16 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+type Sender = SendRequest<Empty<Bytes>>;
 
 /// Connections that ask at the same time.
 const CONNECTIONS: usize = 4;
+/// An edge on this machine that takes longer than this does not answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 /// The hidden command that serves a folder until its input ends.
 pub const COMMAND: &str = "staged-edge";
 
@@ -69,22 +76,16 @@ pub async fn ask(folder: &Path, artifacts: Option<&Path>) -> Result<usize, Faile
     addresses.retain(|address| !address.starts_with(LOCAL_BASE));
     let edge = Edge::start(folder, artifacts).map_err(Failed::Staged)?;
     let share = addresses.len().div_ceil(CONNECTIONS).max(1);
-    try_join_all(addresses.chunks(share).map(|chunk| ask_all(&site, edge.address, chunk))).await.map_err(Failed::Staged)?;
+    let asking = addresses.chunks(share).map(|chunk| ask_all(&site, edge.address, chunk));
+    try_join_all(asking).await.map_err(Failed::Staged)?;
     Ok(addresses.len())
 }
 
 async fn ask_all(site: &Site, edge: SocketAddr, addresses: &[String]) -> Result<(), String> {
     let mut sender = connect(edge).await?;
     for address in addresses {
-        // An edge closes a connection after a thousand requests.
-        if sender.ready().await.is_err() {
-            sender = connect(edge).await?;
-        }
-        let request = http::Request::get(address).header("host", "localhost").body(Empty::<Bytes>::new());
-        let request = request.map_err(|error| format!("{address}: {error}"))?;
-        let got = sender.send_request(request).await.map_err(|error| format!("{address}: {error}"))?;
-        let (head, body) = got.into_parts();
-        let body = body.collect().await.map_err(|error| format!("{address}: {error}"))?.to_bytes();
+        let answered = timeout(LONGEST_ANSWER, answered(&mut sender, edge, address)).await;
+        let (head, body) = answered.map_err(|_| format!("{address}: no answer within {} s", LONGEST_ANSWER.as_secs()))??;
         let expected = expected(site, address);
         if let Some(difference) = difference(&expected, head.status, &head.headers, &body) {
             return Err(format!("{address}: {difference}"));
@@ -93,7 +94,19 @@ async fn ask_all(site: &Site, edge: SocketAddr, addresses: &[String]) -> Result<
     Ok(())
 }
 
-async fn connect(edge: SocketAddr) -> Result<SendRequest<Empty<Bytes>>, String> {
+async fn answered(sender: &mut Sender, edge: SocketAddr, address: &str) -> Result<(Parts, Bytes), String> {
+    let failed = |error: hyper::Error| format!("{address}: {error}");
+    // An edge closes a connection after a thousand requests.
+    if sender.ready().await.is_err() {
+        *sender = connect(edge).await?;
+    }
+    let request = http::Request::get(address).header("host", "localhost").body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| format!("{address}: {error}"))?;
+    let (head, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
+    Ok((head, body.collect().await.map_err(failed)?.to_bytes()))
+}
+
+async fn connect(edge: SocketAddr) -> Result<Sender, String> {
     let stream = TcpStream::connect(edge).await.map_err(|error| error.to_string())?;
     let _ = stream.set_nodelay(true);
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@
 use super::changes::{Before, Offered, Outgoing, Stage, Work, key_of, work};
 use super::folder::Folder;
 use super::record::{
-    About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key,
+    About, Action, Artifact, CURRENT, Current, Live, Next, Record, Withheld, object_key, read_current, read_record, record_key,
 };
 use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
 use super::{Event, Failed, Settings};
@@ -54,6 +54,8 @@ pub struct Intent {
     pub releases: usize,
     /// The head of stable.
     pub stable: Option<String>,
+    /// The versions that are not offered.
+    pub withheld: Vec<Withheld>,
 }
 
 /// What went live.
@@ -138,7 +140,13 @@ impl<'a> Opened<'a> {
     pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
         let before = Before { live: self.live.as_ref(), given_up: self.given_up.as_ref() };
         let now = jiff::Timestamp::now();
-        let work = work(&mut out, offered, &before, now.as_second(), self.settings.retention);
+        let mut work = work(&mut out, offered, &before, now.as_second(), self.settings.retention);
+        if self.repairs {
+            let written = work.documents.values().flatten().filter_map(|document| document.key.strip_prefix("public"));
+            work.purge.extend(written.map(str::to_owned));
+            work.purge.sort();
+            work.purge.dedup();
+        }
         self.artifacts(&work).await?;
         let generation = 1 + self.current.generation.max(self.given_up.as_ref().map_or(0, |record| record.about.generation));
         let about = About {
@@ -154,21 +162,29 @@ impl<'a> Opened<'a> {
             stable: intent.stable,
             documents: work.documents(),
         };
-        let record = Record::new(about, &out.index, &work);
+        let record = Record::new(about, &out.index, &work, intent.withheld);
         let bytes = record.to_bytes();
         let sha256 = Sha256::of(&bytes).hex();
-        self.ahead(&work, &bytes, &sha256).await?;
+        let known = self.ahead(&work, &bytes, &sha256).await?;
         let mut claim = Claim::new(&self, &record, &sha256, &work).await?;
-        self.is_kept(&record).await?;
-        self.settle(&work).await;
+        let begun = self.begin(&record, &known, &work, &mut claim).await;
+        if let Err(error) = begun {
+            // Nothing has moved yet, so the claim can be taken back.
+            let _ = self.target.swap(CURRENT, self.current.to_bytes(), Some(&claim.version)).await;
+            return Err(error);
+        }
         let moved = match self.documents(&work, &mut claim).await {
             Ok(()) => self.point(claim, &record, bytes).await,
             Err(error) => Err(error),
         };
-        if let Err(Failed::Overtaken { .. }) = &moved {
-            self.give_way(&work).await?;
+        match moved {
+            Err(overtaken @ Failed::Overtaken { .. }) => {
+                self.give_way(&work).await?;
+                return Err(overtaken);
+            }
+            Err(error) => return Err(Failed::Unfinished(Box::new(error))),
+            Ok(()) => {}
         }
-        moved?;
         (self.settings.tell)(&Event::Live { generation, id: &record.about.id });
         let left = self.remove(&work).await;
         let (documents, artifacts) = (work.documents(), work.artifacts.len());
@@ -194,6 +210,9 @@ impl<'a> Opened<'a> {
         let Artifact(key, sha256, size) = artifact;
         let place = format!("artifacts/{key}");
         let local = self.settings.artifacts.map(|folder| folder.join(key)).filter(|path| Fingerprint::of(path).is_some());
+        if self.repairs && local.is_some() {
+            self.target.delete(&place).await?;
+        }
         let sent = match &local {
             Some(path) => self.target.send(&place, path, metadata).await?,
             None => false,
@@ -212,7 +231,7 @@ impl<'a> Opened<'a> {
     }
 
     /// What may lie there before anybody knows: objects, the record among them, and new tiles.
-    async fn ahead(&self, work: &Work, record: &Bytes, sha256: &str) -> Result<(), Failed> {
+    async fn ahead<'w>(&self, work: &'w Work, record: &Bytes, sha256: &str) -> Result<Vec<&'w Document>, Failed> {
         let metadata = Metadata {
             content_type: Some("application/json".to_owned()),
             sha256: Some(sha256.to_owned()),
@@ -222,14 +241,31 @@ impl<'a> Opened<'a> {
         let objects = work.documents.get(&Stage::Objects).into_iter().flatten().chain([&record]);
         let objects: Vec<&Document> = objects.collect();
         self.tell_stage(Stage::Objects, objects.len());
-        let write = async |document: &Document| match self.repairs {
-            true => self.target.put(document).await,
-            false => self.target.create(document).await.map(|_| ()),
+        let known = std::sync::Mutex::new(BTreeSet::new());
+        let write = async |document: &Document| {
+            if self.repairs {
+                return self.target.put(document).await;
+            }
+            if !self.target.create(document).await? {
+                known.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(document.key.clone());
+            }
+            Ok(())
         };
         self.each(&objects, write).await?;
         let tiles: Vec<&Document> = work.documents.get(&Stage::Tiles).into_iter().flatten().collect();
         self.tell_stage(Stage::Tiles, tiles.len());
-        self.each(&tiles, write).await
+        self.each(&tiles, write).await?;
+        let known = known.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let all = [Stage::Objects, Stage::Tiles].into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
+        Ok(all.filter(|document| known.contains(&document.key)).collect())
+    }
+
+    /// What has to be so before anything moves, from the claim on: what was there already has not been pruned since, and the
+    /// edges know.
+    async fn begin(&self, record: &Record, known: &[&Document], work: &Work, claim: &mut Claim) -> Result<(), Failed> {
+        self.is_kept(record).await?;
+        self.each(known, async |document| self.target.create(document).await.map(|_| ())).await?;
+        self.settle(work, claim).await
     }
 
     async fn each(
@@ -258,10 +294,19 @@ impl<'a> Opened<'a> {
     }
 
     /// Edges that follow the target know of a claim; they get the time to take the new site up before a document leads to it.
-    async fn settle(&self, work: &Work) {
-        if work.grows && self.live.is_some() && !self.settings.settle.is_zero() {
-            (self.settings.tell)(&Event::Settling { seconds: self.settings.settle.as_secs_f64() });
-            tokio::time::sleep(self.settings.settle).await;
+    async fn settle(&self, work: &Work, claim: &mut Claim) -> Result<(), Failed> {
+        let until = Instant::now() + self.settings.settle;
+        if !work.grows || self.live.is_none() || self.settings.settle.is_zero() {
+            return Ok(());
+        }
+        (self.settings.tell)(&Event::Settling { seconds: self.settings.settle.as_secs_f64() });
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(BEAT)).await;
+            claim.keep(self).await?;
         }
     }
 
@@ -308,12 +353,13 @@ impl<'a> Opened<'a> {
     /// Somebody took this publisher for dead and went on. What it wrote since is put back to what they made live.
     async fn give_way(&self, work: &Work) -> Result<(), Failed> {
         let mut looks = 0;
-        let record = loop {
-            match Live::read(self.target).await? {
-                Some(Live { current, record: Some(record), .. }) if current.next.is_none() => break record,
-                // Whoever is at work has to end first: what is written under its hands it does not write again.
-                Some(_) if looks < GIVE_WAY_LOOKS => looks += 1,
-                _ => return Ok(()),
+        let (current, record, version) = loop {
+            if let Some(found) = self.claim_live().await? {
+                break found;
+            }
+            looks += 1;
+            if looks > GIVE_WAY_LOOKS {
+                return Ok(());
             }
             tokio::time::sleep(LOOK).await;
         };
@@ -330,7 +376,29 @@ impl<'a> Opened<'a> {
                 None => {}
             }
         }
-        Ok(())
+        self.target.swap(CURRENT, current.to_bytes(), Some(&version)).await.map(|_| ()).map_err(Failed::from)
+    }
+
+    /// Claims what is live for putting it back: nobody else moves anything meanwhile. `None` when somebody is at work.
+    async fn claim_live(&self) -> Result<Option<(Current, Record, Version)>, Failed> {
+        let Some(Live { current, version, record: Some(record) }) = Live::read(self.target).await? else { return Ok(None) };
+        if current.next.is_some() {
+            return Ok(None);
+        }
+        let next = Next {
+            generation: current.generation,
+            id: current.id.clone(),
+            record: current.record.clone(),
+            by: self.settings.by.clone(),
+            at: current.at.clone(),
+            early: false,
+            beat: 0,
+        };
+        let claimed = Current { next: Some(next), ..current.clone() };
+        Ok(match self.target.swap(CURRENT, claimed.to_bytes(), Some(&version)).await? {
+            Swap::Done(version) => Some((current, record, version)),
+            Swap::Refused => None,
+        })
     }
 
     /// The record, and then the pointer: from here on the new generation is live.
@@ -371,7 +439,7 @@ impl<'a> Opened<'a> {
             self.target.delete(key).await
         };
         let mut left = Vec::new();
-        for key in &work.gone {
+        for key in work.gone.iter().chain(&work.again) {
             if self.target.delete(key).await.is_err() {
                 left.push(key.clone());
             }
@@ -381,23 +449,32 @@ impl<'a> Opened<'a> {
                 left.push(key.clone());
             }
         }
-        if !work.gone.is_empty() || !work.due.is_empty() {
-            (self.settings.tell)(&Event::Removed { objects: work.gone.len() + work.due.len() - left.len() });
+        let removed = (work.gone.len() + work.due.len()).saturating_sub(left.len());
+        if removed > 0 {
+            (self.settings.tell)(&Event::Removed { objects: removed });
         }
         left
+    }
+
+    /// The ledger of a publish that was cut off, and may have been seen.
+    pub fn given_up(&self) -> Option<&Record> {
+        self.given_up.as_ref()
     }
 
     /// Whether exactly this is live already. After somebody gave up, even the same snapshot has to be published again.
     pub fn is_live(&self, id: &str, offered: &Offered) -> bool {
         let Some(live) = self.live.as_ref().filter(|live| live.about.id == id && self.given_up.is_none()) else { return false };
         let held: BTreeSet<&str> = live.artifacts.iter().map(|artifact| artifact.0.as_str()).collect();
-        offered.wanted.keys().all(|key| held.contains(key.as_str())) && !self.repairs
+        let withdrawn = offered.withdrawn.keys().all(|key| live.withdrawn.contains(key));
+        let wanted = offered.elsewhere || offered.wanted.keys().all(|key| held.contains(key.as_str()));
+        withdrawn && wanted && live.elsewhere == offered.elsewhere && !self.repairs
     }
 
     /// What a publish says that had nothing to do.
     pub async fn nothing_new(&self) -> Published {
-        let (generation, id) = self.live.as_ref().map(|live| (live.about.generation, live.about.id.clone())).unwrap_or_default();
-        Published { generation, id, left: self.finish().await, ..Published::default() }
+        let Some(live) = &self.live else { return Published::default() };
+        let (generation, id, purge) = (live.about.generation, live.about.id.clone(), live.purge.clone());
+        Published { generation, id, purge, left: self.finish().await, ..Published::default() }
     }
 
     /// Removes again what the live generation had to: for a run that was cut off after its pointer.
@@ -410,7 +487,8 @@ impl<'a> Opened<'a> {
     pub async fn forget_what_is_wrong(&mut self) -> Result<usize, Failed> {
         let Some(live) = &self.live else { return Ok(0) };
         let mut wanted: Vec<(String, String)> = Vec::new();
-        for row in &live.index().files {
+        let index = live.index();
+        for row in index.files.iter().chain(&index.kept) {
             wanted.push((key_of(&row.path), row.sha256.clone()));
             wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
         }
