@@ -177,7 +177,7 @@ fn refuse_overlap(options: &Options) -> Result<(), Problem> {
 }
 
 /// Where a path leads once it is made: links followed as far as it exists, the rest behind them.
-fn settled(path: &Path) -> PathBuf {
+pub fn settled(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut plain = PathBuf::new();
     for part in absolute.components() {

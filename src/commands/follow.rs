@@ -5,6 +5,7 @@
 use super::console::Console;
 use super::publishing::{TargetArgument, runtime};
 use super::{Exit, Failure, Outcome};
+use agent_releases::compile::settled;
 use agent_releases::publish::Event;
 use agent_releases::publish::follow::Follower;
 use clap::Args;
@@ -36,6 +37,14 @@ pub struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let target = arguments.target.open()?;
+    if let Some(artifacts) = &arguments.artifacts {
+        let (out, artifacts) = (settled(&arguments.out), settled(artifacts));
+        if artifacts.starts_with(&out) || out.starts_with(&artifacts) {
+            return Err(Failure::Usage(
+                "--out and --artifacts: one lies in the other; name two folders beside each other".to_owned(),
+            ));
+        }
+    }
     let interval = Duration::try_from_secs_f64(arguments.interval)
         .map_err(|_| Failure::Usage("--interval: expected a number of seconds".to_owned()))?;
     let mut follower = Follower { target: &target, out: &arguments.out, artifacts: arguments.artifacts.as_deref(), seen: None };

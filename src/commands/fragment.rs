@@ -7,7 +7,7 @@ use super::add::{About, Addition};
 use agent_releases::artifacts::{Hashed, store};
 use agent_releases::files::read_regular;
 use agent_releases::problem::Problem;
-use agent_releases::words::{FileName, Platform, Sha256, StorageKey, Version, Word};
+use agent_releases::words::{Channel, FileName, Platform, Sha256, StorageKey, Version, Word};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -145,10 +145,12 @@ impl About {
             }
             Ok(())
         }
-        for channel in other.channels {
-            if !self.channels.contains(&channel) {
-                self.channels.push(channel);
-            }
+        let same = |a: &[Channel], b: &[Channel]| a.iter().all(|channel| b.contains(channel));
+        if self.channels.is_empty() {
+            self.channels = other.channels;
+        } else if !other.channels.is_empty() && !(same(&self.channels, &other.channels) && same(&other.channels, &self.channels))
+        {
+            return Err("channel");
         }
         agree("published_at", &mut self.published_at, other.published_at)?;
         agree("notes_url", &mut self.notes_url, other.notes_url)?;

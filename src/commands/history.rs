@@ -24,15 +24,16 @@ pub struct History {
 
 pub(super) fn history(arguments: &History, console: &Console) -> Outcome {
     let target = arguments.target.open()?;
-    let abouts = runtime()?.block_on(read(&target, arguments.most))?;
+    let abouts = runtime()?.block_on(read(&target, &arguments.target.target, arguments.most))?;
     for about in &abouts {
         console.result(&if arguments.json { serde_json::to_string(about).unwrap_or_default() } else { line(about) });
     }
     Ok(Exit::Fine)
 }
 
-async fn read(target: &Target, most: usize) -> Result<Vec<About>, Failure> {
-    let (current, _) = read_current(target).await?.ok_or_else(|| Failure::general("nothing was published there yet"))?;
+async fn read(target: &Target, name: &str, most: usize) -> Result<Vec<About>, Failure> {
+    let (current, _) =
+        read_current(target).await?.ok_or_else(|| Failure::general(format!("{name}: nothing was published there yet")))?;
     // From each generation to the one that it replaced: what was cut off before it went live is none of them.
     let (mut abouts, mut at) = (Vec::new(), Some(current.generation));
     while let Some(generation) = at.filter(|_| abouts.len() < most) {

@@ -4,9 +4,9 @@ use super::console::Console;
 use super::edits::word;
 use super::publishing::{Publishing, TargetArgument, ended, runtime};
 use super::{Failure, Folders, Outcome};
-use agent_releases::compile::{Baseline, Options, compile, lock_out, write_snapshot};
+use agent_releases::compile::{Baseline, Options, compile, lock_out, settled, write_snapshot};
 use agent_releases::publish::changes::{Offered, Outgoing};
-use agent_releases::publish::record::{Action, Record};
+use agent_releases::publish::record::{Action, CURRENT, Record};
 use agent_releases::publish::steps::{Intent, Opened, Published};
 use agent_releases::publish::target::Target;
 use agent_releases::publish::{Event, Failed, Settings, read_row, rollback, staged};
@@ -46,11 +46,34 @@ pub struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let target = arguments.target.open()?;
+    if let Target::Folder(folder) = &target {
+        refuse_overlap(folder.path(), &arguments.folders)?;
+    }
     let artifacts = (!arguments.no_artifacts).then_some(arguments.folders.artifacts.as_path());
     let tell = |event: &Event<'_>| console.event(event);
     let settings = arguments.publishing.settings(artifacts, &tell);
     let published = runtime()?.block_on(publish(arguments, &target, &settings, console))?;
     ended(&published, &arguments.target, &arguments.publishing, console)
+}
+
+/// A target that is mixed up with what it is made from, or with another one, would spoil both.
+fn refuse_overlap(target: &Path, folders: &Folders) -> Result<(), Failure> {
+    let target = settled(target);
+    let refused = |why: String| Err(Failure::Usage(format!("{}: {why}; name a folder of its own", target.display())));
+    if target.parent().is_none() {
+        return refused("is the root of this machine".to_owned());
+    }
+    for (name, folder) in [("--out", &folders.out), ("--releases", &folders.releases), ("--artifacts", &folders.artifacts)] {
+        let folder = settled(folder);
+        if target.starts_with(&folder) || folder.starts_with(&target) {
+            return refused(format!("the {name} folder {} lies in it, or it in that", folder.display()));
+        }
+    }
+    let is_target = |folder: &&Path| folder.join(CURRENT).is_file() && folder.join("snapshots").is_dir();
+    match target.ancestors().skip(1).find(is_target) {
+        Some(other) => refused(format!("lies in another target, {}", other.display())),
+        None => Ok(()),
+    }
 }
 
 async fn publish(

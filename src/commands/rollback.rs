@@ -4,6 +4,7 @@ use super::console::Console;
 use super::edits::word;
 use super::publishing::{Publishing, TargetArgument, ended, runtime};
 use super::{Failure, Outcome};
+use agent_releases::publish::record::read_current;
 use agent_releases::publish::steps::{Opened, Published};
 use agent_releases::publish::{Event, Settings, rollback};
 use agent_releases::words::{Reason, Version};
@@ -38,6 +39,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let tell = |event: &Event<'_>| console.event(event);
     let settings = arguments.publishing.settings(Some(&arguments.artifacts), &tell);
     let back = async |settings: &Settings<'_>| -> Result<(Published, u64), Failure> {
+        // Looked at first: what was never published on is not made a target by taking something back.
+        if read_current(&target).await?.is_none() {
+            return Err(Failure::general(format!("{}: nothing was published there yet", arguments.target.target)));
+        }
         let opened = Opened::read(&target, settings).await?;
         let restore: Vec<String> = arguments.restore.iter().map(ToString::to_string).collect();
         let wanted = rollback::Wanted { generation: arguments.generation, reason: arguments.reason.as_str(), restore: &restore };

@@ -60,8 +60,8 @@ impl Bucket {
         // Requests are tried again here, where it is known which of them may be; those for artifacts by the library.
         let once = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let often = RetryConfig { max_retries: RETRIES as usize, retry_timeout: MOST_TIME, ..RetryConfig::default() };
-        let store = connect(scheme, bucket, once, Duration::from_secs(60)).map_err(|error| named(&error))?;
-        let bulk = connect(scheme, bucket, often, LONGEST_TRANSFER).map_err(|error| named(&error))?;
+        let store = understood(|| connect(scheme, bucket, once, Duration::from_secs(60)))?.map_err(|error| named(&error))?;
+        let bulk = understood(|| connect(scheme, bucket, often, LONGEST_TRANSFER))?.map_err(|error| named(&error))?;
         Ok(Self { store, bulk, prefix, address: address.trim_end_matches('/').to_owned() })
     }
 
@@ -265,6 +265,16 @@ impl Bucket {
         };
         Ok(listed.unwrap_or_default().into_iter().map(of).collect())
     }
+}
+
+/// The library panics at some variables that it does not understand.
+fn understood<T>(connect: impl FnOnce() -> T) -> Result<T, TargetError> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let connected = std::panic::catch_unwind(std::panic::AssertUnwindSafe(connect));
+    std::panic::set_hook(hook);
+    let why = "the store's variables cannot be understood; is AWS_ENDPOINT_URL an address such as https://s3.example.com?";
+    connected.map_err(|_| TargetError::Named(why.to_owned()))
 }
 
 fn connect(scheme: &str, bucket: &str, retry: RetryConfig, timeout: Duration) -> object_store::Result<Box<dyn ObjectStore>> {

@@ -3,7 +3,7 @@
 use super::record::{Artifact, Pending, Record, object_key};
 use super::target::{Document, Metadata};
 use crate::policy::{Access, Policy};
-use crate::redirects::ReadMap;
+use crate::redirects::{LOCAL_BASE, ReadMap};
 use crate::site_table::{SiteTable, State};
 use crate::snapshot::{Built, Files, Index, REDIRECTS, Row, is_tile};
 use crate::words::{StorageKey, Word};
@@ -129,6 +129,10 @@ pub struct Offered {
     pub wanted: BTreeMap<String, (Artifact, Metadata)>,
     /// To be gone, with the address that they are downloaded from.
     pub withdrawn: BTreeMap<String, String>,
+    /// The hashes of what is recalled.
+    pub recalled: BTreeSet<String>,
+    /// Where the addresses of artifacts begin.
+    pub base: String,
     /// Another storage holds them: none is sent, and none removed.
     pub elsewhere: bool,
 }
@@ -140,13 +144,14 @@ impl Offered {
         let table: SiteTable<'_> = serde_json::from_slice(table)?;
         let recalled: BTreeSet<&str> =
             table.releases.iter().filter(|release| release.state == State::Recalled).map(|release| &*release.version).collect();
-        let mut offered = Self::default();
+        let mut offered = Self { base: map.base_url.as_deref().unwrap_or(LOCAL_BASE).to_owned(), ..Self::default() };
         for row in &map.rows {
             let key = row.key.to_string();
             if StorageKey::parse(&key).is_err() {
                 return Err(serde::de::Error::custom(format!("`{key}` is no storage key")));
             }
             if recalled.contains(&*row.version) {
+                offered.recalled.extend(row.sha256.map(str::to_owned));
                 offered.withdrawn.insert(key, row.location.to_string());
                 continue;
             }
@@ -185,11 +190,14 @@ pub fn work(out: &mut Outgoing, offered: &Offered, before: &Before<'_>, now: i64
 
 /// The live snapshot's tiles that this one lacks: a reader of the old index still finds them.
 fn kept(index: &Index, live: &Index) -> Vec<Row> {
-    let has_index =
-        |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
     let rows = if index.id == live.id { &live.kept } else { &live.files };
-    let stays = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
+    let stays = |row: &&Row| is_tile(&row.path) && has_index(index, &row.path) && index.row(&row.path).is_none();
     rows.iter().filter(stays).cloned().collect()
+}
+
+/// Whether a tile lies beside the index of the history.
+fn has_index(index: &Index, tile: &str) -> bool {
+    tile.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some())
 }
 
 fn objects(out: &Outgoing, live: &Index, work: &mut Work) {
@@ -247,7 +255,8 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
         work.again.extend(record.gone.iter().cloned());
     }
     for row in live.files.iter().chain(&live.kept).chain(&given_up.files).chain(&given_up.kept) {
-        if is_tile(&row.path) {
+        // Tiles stay a while for readers of an old index; not where the history has become private.
+        if is_tile(&row.path) && has_index(&out.index, &row.path) {
             pending.entry(key_of(&row.path)).or_insert(now);
         } else {
             work.gone.push(key_of(&row.path));
@@ -258,8 +267,11 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
     work.again.retain(|key| !stays.contains(key));
     work.gone.sort();
     work.gone.dedup();
-    let vanished = work.gone.iter().filter(|key| live.row(key).is_some());
+    let was_there = |key: &&String| live.row(key).is_some() || live.kept.iter().any(|row| row.path == **key);
+    let vanished = work.gone.iter().filter(was_there);
     work.purge.extend(vanished.filter_map(|key| address_of(key)));
+    let moved: Vec<String> = pending.keys().filter(|key| !has_index(&out.index, key)).cloned().collect();
+    work.gone.extend(moved.into_iter().filter(|key| pending.remove(key).is_some() && !stays.contains(key)));
     pending.retain(|key, _| !stays.contains(key));
     for (key, since) in pending {
         if now.saturating_sub(since) >= retention {
@@ -274,7 +286,19 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
 fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
     let mut held: BTreeMap<String, Artifact> =
         before.live.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
-    for (key, address) in &offered.withdrawn {
+    // The same bytes may lie under a key of an earlier template as well.
+    let wanted: BTreeSet<&str> = offered.wanted.values().filter_map(|(artifact, _)| artifact.1.as_deref()).collect();
+    let recalled = |artifact: &&Artifact| {
+        artifact.1.as_deref().is_some_and(|sha256| offered.recalled.contains(sha256) && !wanted.contains(sha256))
+    };
+    let elsewhere: Vec<(String, String)> =
+        held.values().filter(recalled).map(|artifact| (artifact.0.clone(), format!("{}{}", offered.base, artifact.0))).collect();
+    for (key, address) in
+        offered.withdrawn.iter().map(|(key, address)| (key, address)).chain(elsewhere.iter().map(|(key, address)| (key, address)))
+    {
+        if work.withdrawn.contains(key) {
+            continue;
+        }
         work.withdrawn.push(key.clone());
         let was_withdrawn = before.live.is_some_and(|live| live.withdrawn.contains(key));
         if offered.elsewhere {
@@ -311,5 +335,45 @@ impl From<&Built> for Outgoing {
         let index = Index { id: built.index.id.clone(), files: built.index.files.clone(), ..Index::default() };
         let files = built.index.files.iter().zip(&built.bytes).map(|(row, bytes)| (row.path.clone(), bytes.clone()));
         Self { index, files: files.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_document_names_is_written_before_it() {
+        let stages = [
+            (
+                "public/v2/agent-releases/history/3dd6fa2b7d11fa21907afb06910a7295904ea51315d4c0b1bdde80f5dfa4f3bf.json",
+                Stage::Tiles,
+            ),
+            ("public/v2/agent-releases/1.8.3.json", Stage::Versions),
+            ("public/internal/v1/agent/releases/1.8.3.json", Stage::Versions),
+            ("public/v2/agent-releases/index.json", Stage::Lists),
+            ("public/v2/agent-releases/history/index.json", Stage::Lists),
+            ("public/internal/v1/agent/releases/index.json", Stage::Lists),
+            ("public/openapi.json", Stage::Lists),
+            ("redirects.json", Stage::Map),
+            ("private/site.json", Stage::Map),
+            ("private/v2/agent-releases/latest.json", Stage::Map),
+            ("public/v2/agent-releases/latest.json", Stage::Heads),
+            ("public/v2/agent-releases/latest/beta.json", Stage::Heads),
+            ("public/internal/v1/agent/downloads/links.json", Stage::Heads),
+            ("public/index.html", Stage::Heads),
+        ];
+        for (path, stage) in stages {
+            assert_eq!(Stage::of(path), stage, "{path}");
+        }
+        assert!(stages.is_sorted_by_key(|(_, stage)| stage));
+    }
+
+    #[test]
+    fn redirects_learn_first_and_forget_last() {
+        let at = |shrinks: bool, stage: Stage| Stage::moving(shrinks).iter().position(|other| *other == stage);
+        assert!(at(false, Stage::Map) < at(false, Stage::Heads));
+        assert!(at(true, Stage::Map) > at(true, Stage::Heads));
+        assert!(at(true, Stage::Map) > at(true, Stage::Lists));
     }
 }

@@ -31,6 +31,11 @@ impl Folder {
         Self { path: path.to_owned(), held: Mutex::new(None) }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn failed(&self, key: &str, error: &io::Error) -> TargetError {
         TargetError::Failed { place: self.path.join(key).display().to_string(), why: error.to_string() }
     }

@@ -101,8 +101,15 @@ impl Follower<'_> {
         if self.seen.is_none() {
             remove_stale(folder, TEMPORARY);
         }
-        let is_here = |artifact: &&Artifact| {
-            std::fs::metadata(folder.join(&artifact.0)).is_ok_and(|here| artifact.2.is_none_or(|size| here.len() == size))
+        // What lies there is read once; from then on this is who writes there.
+        let first = self.seen.is_none();
+        let is_here = |Artifact(key, sha256, size): &Artifact| {
+            let path = folder.join(key);
+            let same_size = std::fs::metadata(&path).is_ok_and(|here| size.is_none_or(|size| here.len() == size));
+            let same_hash = |path| {
+                artifacts::hash(path, |_| ()).is_ok_and(|is| sha256.as_ref().is_none_or(|sha256| is.sha256.hex() == *sha256))
+            };
+            same_size && (!first || same_hash(&path))
         };
         let missing = record.artifacts.iter().filter(|artifact| !is_here(artifact));
         let fetching = missing.map(|artifact| self.fetch(folder, artifact));
@@ -125,7 +132,7 @@ impl Follower<'_> {
             return Err(wrong(format!("is damaged on the target: {there_size} bytes, SHA-256 {there}")));
         }
         let hashed = artifacts::hash(temporary.path(), |_| ()).map_err(&wrong)?;
-        // One of another size is a copy that was cut off.
+        // One of other bytes is a copy that was cut off, or changed.
         let _ = std::fs::remove_file(folder.join(key));
         artifacts::store(temporary.path(), folder, &parsed, &hashed).map_err(wrong)?;
         Ok(())

@@ -258,7 +258,8 @@ impl Current {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, TargetError> {
-        serde_json::from_slice(bytes).map_err(|error| damaged(CURRENT, &error.to_string()))
+        let way_out = "restore it from a backup; `{\"generation\":…,\"id\":…,\"record\":…}` names the newest of snapshots/";
+        serde_json::from_slice(bytes).map_err(|error| damaged(CURRENT, &format!("{error}; {way_out}")))
     }
 }
 
@@ -288,11 +289,15 @@ pub async fn read_current(target: &Target) -> Result<Option<(Current, Version)>,
 
 /// A record, checked against its SHA-256.
 pub async fn read_record(target: &Target, key: &str, sha256: &str) -> Result<Record, TargetError> {
-    let object = target.read(key).await?.ok_or_else(|| damaged(key, "it is missing, although `current` names it"))?;
-    if Sha256::of(&object.bytes).hex() != sha256 {
-        return Err(damaged(key, "its hash is not the one that `current` names"));
-    }
-    Record::parse(&object.bytes).map_err(|why| damaged(key, &why))
+    let is_it = |bytes: &Bytes| Sha256::of(bytes).hex() == sha256;
+    let bytes = match target.read(key).await?.map(|object| object.bytes).filter(is_it) {
+        Some(bytes) => Some(bytes),
+        // A second copy lies among the objects.
+        None => target.read(&object_key(sha256)).await?.map(|object| object.bytes).filter(is_it),
+    };
+    let bytes =
+        bytes.ok_or_else(|| damaged(key, "it is missing or changed, although `current` names it; restore it from a backup"))?;
+    Record::parse(&bytes).map_err(|why| damaged(key, &why))
 }
 
 /// A kept generation's record; `None` when it is not kept.

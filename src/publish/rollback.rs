@@ -5,6 +5,7 @@ use super::record::{Action, Record, Withheld, read_generation};
 use super::steps::{Intent, Opened};
 use super::target::Target;
 use super::{Failed, read_row};
+use crate::policy::Access;
 use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Index, LEDGER, REDIRECTS, Row, SITE};
 use crate::words::Channel;
@@ -40,10 +41,11 @@ pub struct Back {
 /// Puts an earlier generation together again.
 pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, Failed> {
     let live = opened.live.as_ref().ok_or_else(|| Failed::Missing("nothing was published there yet".to_owned()))?;
-    let of = wanted
-        .generation
-        .or(live.about.previous)
-        .ok_or_else(|| Failed::Missing("there is no generation before the first".to_owned()))?;
+    let of = match wanted.generation {
+        Some(of) => Some(of),
+        None => before(opened.target, live).await?,
+    };
+    let of = of.ok_or_else(|| Failed::Missing("there is no generation before the first".to_owned()))?;
     if of >= live.about.generation {
         return Err(Failed::Missing(format!("generation {of} is not an earlier one: {} is live", live.about.generation)));
     }
@@ -56,8 +58,12 @@ pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, F
     withheld.extend(
         live.withheld.iter().filter(|old| withheld.iter().all(|new| new.version != old.version)).cloned().collect::<Vec<_>>(),
     );
+    if let Some(unknown) = wanted.restore.iter().find(|version| withheld.iter().all(|withheld| withheld.version != **version)) {
+        return Err(Failed::Missing(format!("--restore {unknown}: it is not withdrawn")));
+    }
     withheld.retain(|withheld| !wanted.restore.contains(&withheld.version));
     refuse_what_is_withheld(&then.table, &withheld)?;
+    refuse_what_became_private(&then.table, &now.table)?;
     let mut offered = Offered::by(&then.map, &then.table).map_err(|error| Failed::Missing(format!("{REDIRECTS}: {error}")))?;
     offered.elsewhere = live.elsewhere;
     let (releases, stable) = heads(&then.table)?;
@@ -87,6 +93,25 @@ pub fn heads(table: &[u8]) -> Result<(usize, Option<String>), Failed> {
 
 fn parsed(table: &[u8]) -> Result<SiteTable<'_>, Failed> {
     serde_json::from_slice(table).map_err(|error| Failed::Missing(format!("{SITE}: {error}")))
+}
+
+/// The generation before what is live by its content: a rollback is what it brought back.
+async fn before(target: &Target, live: &Record) -> Result<Option<u64>, Failed> {
+    let Some(of) = live.about.of else { return Ok(live.about.previous) };
+    Ok(lived(target, live, of).await?.and_then(|record| record.about.previous))
+}
+
+/// What asks for credentials by now is not given to everybody again.
+fn refuse_what_became_private(then: &[u8], now: &[u8]) -> Result<(), Failed> {
+    let (then, now) = (parsed(then)?, parsed(now)?);
+    let opens = |then: Access, now: Access| then == Access::Public && now == Access::Required;
+    let v1 = |table: &SiteTable<'_>| table.v1.as_ref().map_or(table.v2_access, |v1| v1.access);
+    if opens(then.v2_access, now.v2_access) || (then.v1.is_some() && opens(v1(&then), v1(&now))) {
+        let why =
+            "the rollback would make public what asks for credentials by now; change `access` in the sources and publish instead";
+        return Err(Failed::Refused(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// The versions that a snapshot does not offer.

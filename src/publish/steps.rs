@@ -563,6 +563,10 @@ impl Claim {
 
 /// The pointer of a target that nothing was published on yet; made, and tried whether it can be made twice.
 async fn first(target: &Target) -> Result<Live, Failed> {
+    if !target.list("snapshots").await?.is_empty() {
+        let why = "there are snapshots, but no `current`: it was lost, and with it what is published; restore it from a backup, or use another target";
+        return Err(Failed::Missing(why.to_owned()));
+    }
     let current = Current::default();
     let made = target.swap(CURRENT, current.to_bytes(), None).await?;
     if !target.refuses(CURRENT, current.to_bytes(), None).await? {
