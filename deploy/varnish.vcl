@@ -57,7 +57,7 @@ sub tell_of_the_end_of_v1 {
     set resp.http.Link = resp.http.Link + {", <https://docs.example.com/agent-releases>; rel="deprecation""};
 }
 
-# Who may purge.
+# Who may purge. A proxy for TLS on this machine makes everybody one of them: let it refuse the method PURGE.
 
 acl publishers {
     "127.0.0.1";
@@ -145,7 +145,8 @@ sub vcl_deliver {
         unset resp.http.Age;
         return (deliver);
     }
-    if (resp.status != 200) {
+    # The edge is asked. A document without its hash is not one of `publish`.
+    if (resp.status != 200 || !resp.http.x-amz-meta-sha256) {
         return (restart);
     }
     call name_its_headers;

@@ -430,8 +430,6 @@ LIMITS: dict[str, list[Limit]] = {
         Limit("the CDN sends documents as the bucket holds them: what Varnish compresses has no strong tag",
               lambda case: wants(case, "content-encoding") and row_of(case) not in ONLY_THE_EDGE),
         Limit("Varnish takes an end-to-end header that `Connection` names for malformed: 400", is_dropped_by_connection),
-        Limit("the bucket does not store `X-Release-Yanked`",
-              lambda case: is_a_document(case) and wants(case, "x-release-yanked") and row_of(case) not in ONLY_THE_EDGE),
     ],
     "static host": [
         Limit(NOT_SIGNED.why, lambda case: row_of(case) == "Active", asked=False),
