@@ -1,4 +1,4 @@
-"""Publishing to a bucket: `publish` beside `rclone sync --checksum` and `aws s3 sync` of the same tree, by requests, bytes and time."""
+"""Publishing to a bucket: `publish` beside `rclone sync` and `aws s3 sync` of the same tree, by requests, bytes and time."""
 
 import os
 import pathlib
@@ -94,18 +94,18 @@ def publishing(rounds: int) -> Section:
     rounds = min(rounds, MOST_ROUNDS)
     section = Section(
         "Publishing",
-        f"{rounds} of the rounds: requests do not vary. A collection of {RELEASES:,} releases with five small artifacts each is published",
-        "to SeaweedFS on this machine. Then nothing changed; a release with",
-        f"{len(FILES)} installers of {SIZE >> 20} MiB is added; an old one is yanked; that is taken back. Beside it, `dist/public` and the artifacts",
-        "are copied by programs that make a bucket like a folder. A proxy between them and the store counts what is asked.",
+        f"At most {MOST_ROUNDS} of the rounds, because requests do not vary. {RELEASES:,} releases with five small artifacts each are published to",
+        f"SeaweedFS on this machine; then nothing changed; a release with {len(FILES)} installers of {SIZE >> 20} MiB is added; an old one is yanked;",
+        "that is taken back. Beside it, `dist/public` and the artifacts are copied by programs that make a bucket like a folder. A",
+        "proxy between them and the store counts what is asked.",
         "",
-        "The others list the whole bucket every time; `publish` knows from the record of what is live, and asks the same however",
-        "much is there. It sends more bytes: each changed document a second time, by its hash, for rollbacks; the record; and what",
-        "edges read, the redirect map and the ledger, which grow with the history and are not in the tree of the others. New",
-        "artifacts it reads back. Its seconds contain the build, and a real edge that is asked for every address before anything",
-        "moves; those of the others contain neither. They write documents in any order, without a condition, and keep no way back.",
+        "The others list the whole bucket every time, a request for every thousand objects; `publish` knows from the record of what",
+        "is live, and asks the same however much is there. It sends more bytes: each changed document a second time, by its hash,",
+        "for rollbacks; the record; and what edges read, the redirect map and the ledger, which grow with the history and are not",
+        "in the tree of the others. New artifacts it reads back. Its seconds contain the build, and a real edge that is asked for",
+        "every address before anything moves. The others write documents in any order, without a condition, and keep no way back.",
         "",
-        "`aws s3 sync` removes `latest.json` here and uploads it again in each run: it relies on listings in the order of bytes,",
+        "`aws s3 sync` removes `latest.json` here now and then, and uploads it again: it relies on listings in the order of bytes,",
         "and SeaweedFS lists `latest/` before it. On S3 itself it has no reason to.",
     )
     figures: dict[tuple[str, str], list[Cost]] = {}
