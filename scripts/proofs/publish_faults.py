@@ -1,0 +1,362 @@
+"""Proves that a publish to a bucket that fails anywhere leaves nothing dangling, and that one more run converges."""
+
+import collections
+import concurrent.futures
+import itertools
+import json
+import pathlib
+import queue
+import random
+import signal
+import sys
+from typing import NamedTuple
+
+from common import QUICK, Wrong, expect, folder, prove
+from publishing import PREFIX, TARGET, Ended, Sources, differences, expect_none, expect_sensible, finish, pointer, problems
+from publishing import start
+from s3 import Asked, Fault, Stored, Stub
+
+AT_ONCE = 4
+HEALED = ["reset", "reset after", "500", "500 after", "503", "cut request", "cut answer"]
+KINDS = [*HEALED, "403", "409", "412", "kill", "kill after"]
+# So many cases of each kind in the short form.
+SAMPLE = 4
+NOW = ["--settle", "0", "--patience", "0"]
+LARGE = 20 << 20
+
+
+class Scenario(NamedTuple):
+    """A way to publish: what lies there before, and what is run."""
+
+    name: str
+    before: dict[str, Stored]
+    command: list[str]
+    clean: dict[str, Stored]
+    requests: list[Asked]
+
+
+class Case(NamedTuple):
+    """A fault at a request of a scenario."""
+
+    scenario: Scenario
+    fault: Fault
+
+    def __str__(self) -> str:
+        asked = self.scenario.requests[self.fault.number - 1]
+        return f"{self.scenario.name}, {self.fault.kind} at request {self.fault.number} ({asked.word()} {asked.key})"
+
+
+def publish_command(sources: Sources) -> list[str]:
+    return ["publish", TARGET, *NOW, *sources.arguments()]
+
+
+def play(stub: Stub, where: pathlib.Path, name: str, before: dict[str, Stored], command: list[str]) -> Scenario:
+    """A scenario without any fault, which shows what its requests are and what comes out."""
+    stub.forget(before)
+    ended = run_fresh(where, stub, command)
+    expect(ended.code == 0, f"{name}: published, found {ended}")
+    clean = stub.below(PREFIX)
+    expect_none(problems(clean), name)
+    return Scenario(name, before, command, clean, list(stub.requests))
+
+
+FOLDERS = itertools.count()
+
+
+def run_fresh(where: pathlib.Path, stub: Stub, command: list[str]) -> Ended:
+    """A run in a folder of its own, as on a machine that never published before."""
+    here = where / f"run-{next(FOLDERS)}"
+    here.mkdir()
+    process = start(here, stub.environment(), *command)
+    stub.victim = process
+    return finish(process)
+
+
+def scenarios(where: pathlib.Path, stub: Stub) -> dict[str, Scenario]:
+    first = Sources(where / "first")
+    first.add("1.0.0")
+    first.add("1.1.0")
+    second = first.copy(where / "second")
+    second.add("1.2.0")
+    yanked = second.copy(where / "yanked")
+    yanked.change("1.2.0", yanked="loses its settings")
+    recalled = second.copy(where / "recalled")
+    recalled.change("1.2.0", recalled="signed with a withdrawn certificate")
+    large = first.copy(where / "large")
+    large.add("1.2.0", size=LARGE)
+    back = ["rollback", TARGET, "1", "--reason", "crashes on start", *NOW, "--artifacts", str(second.where / "artifacts")]
+    made = {"first publish": play(stub, where, "first publish", {}, publish_command(first))}
+    one = dict(stub.objects)
+    made["second publish"] = play(stub, where, "second publish", one, publish_command(second))
+    two = dict(stub.objects)
+    for name, command in [("yank", publish_command(yanked)), ("recall", publish_command(recalled)), ("rollback", back)]:
+        made[name] = play(stub, where, name, two, command)
+    made["large artifact"] = play(stub, where, "large artifact", one, publish_command(large))
+    return made
+
+
+# A fault at every request.
+
+
+def cases(made: dict[str, Scenario]) -> list[Case]:
+    """All of them; in the short form some of each kind."""
+    every = []
+    for scenario in made.values():
+        numbers = range(1, len(scenario.requests) + 1)
+        if scenario.name == "large artifact":
+            numbers = [number for number in numbers if "artifacts" in scenario.requests[number - 1].key]
+        every += [Case(scenario, Fault(kind, number)) for kind in KINDS for number in numbers]
+    if not QUICK:
+        return every
+    rng = random.Random(1)
+    some = [case for case in every if case.scenario.name != "large artifact"]
+    return [case for kind in KINDS for case in rng.sample([case for case in some if case.fault.kind == kind], SAMPLE)]
+
+
+def check(case: Case, stub: Stub, where: pathlib.Path) -> Ended:
+    """The run with the fault, and one more without."""
+    scenario, fault = case
+    stub.forget(scenario.before, fault)
+    ended = run_fresh(where, stub, scenario.command)
+    after = stub.below(PREFIX)
+    expect_none(problems(after), f"{case}, which ended with {ended.code}")
+    is_live = pointer(after)["id"] == pointer(scenario.clean)["id"]
+    if fault.kind.startswith("kill"):
+        expect(ended.code in (-signal.SIGKILL, 0), f"{case}: killed, found {ended}")
+    else:
+        expect_sensible(ended, str(case))
+        expect(is_live == (ended.code in (0, 5)), f"{case}: live {is_live}, exit code {ended.code}: {ended.err}")
+    if ended.code == 0 and fault.kind not in ("409", "412"):
+        expect_none(differences(scenario.clean, after), f"{case}, which ended well")
+    expect(fault.kind not in HEALED or ended.code == 0, f"{case}: trying again mends it, found {ended}")
+    expect(fault.kind != "403" or "permission denied" in ended.err or ended.code == 5, f"{case}: it says why, found {ended}")
+    stub.forget()
+    again = run_fresh(where, stub, scenario.command)
+    expect(again.code == 0, f"{case}: one more run ends well, found {again}")
+    now = stub.below(PREFIX)
+    expect_none(problems(now) + differences(scenario.clean, now), f"{case}, and one more run")
+    return ended
+
+
+def check_kill_between(case: Case, stub: Stub, where: pathlib.Path, then: list[Scenario]) -> None:
+    """The run is killed, and others follow: each but the last is killed after its claim, the last ends well.
+
+    What comes last is not what the killed ones were about to publish.
+    """
+    stub.forget(case.scenario.before, case.fault)
+    run_fresh(where, stub, case.scenario.command)
+    for scenario in then[:-1]:
+        stub.forget(fault=Fault("kill", 1 + claim_of(scenario)))
+        killed = run_fresh(where, stub, scenario.command)
+        expect(killed.code == -signal.SIGKILL, f"{case}, then {scenario.name} is killed, found {killed}")
+        expect_none(problems(stub.below(PREFIX)), f"{case}, then {scenario.name} was killed")
+    stub.forget()
+    last = run_fresh(where, stub, then[-1].command)
+    expect(last.code == 0, f"{case}, then {then[-1].name} ends well, found {last}")
+    now = stub.below(PREFIX)
+    found = problems(now) + differences(then[-1].clean, now, leftovers=True)
+    expect_none(found, f"{case}, then {', then '.join(scenario.name for scenario in then)}")
+
+
+def claim_of(scenario: Scenario) -> int:
+    """The number of the request that claims the pointer: the first write of it that is not refused, once something is live."""
+    for number, asked in enumerate(scenario.requests, 1):
+        if asked.method == "PUT" and asked.key.endswith("/current") and asked.status == 200 and "if-match" in asked.condition:
+            return number
+    raise AssertionError(scenario.name)
+
+
+def abandoned(made: dict[str, Scenario], where: pathlib.Path, stub: Stub) -> tuple[list[Case], dict[str, list[Scenario]]]:
+    """A second publish that is killed anywhere, and what comes after it in two ways."""
+    second = made["second publish"]
+    first_again = Sources(where / "first-again")
+    first_again.add("1.0.0")
+    first_again.add("1.1.0", notes_url="https://example.com/notes")
+    other = first_again.copy(where / "other")
+    other.change("1.0.0", notes_url="https://example.com/other")
+    last = play(stub, where, "what was live", second.before, publish_command(Sources.at(where / "first")))
+    plays = [play(stub, where, name, second.before, publish_command(it)) for name, it in [("a note", first_again), ("another", other)]]
+    numbers = range(claim_of(second) + 1, len(second.requests) + 1)
+    numbers = random.Random(2).sample(numbers, 3) if QUICK else numbers
+    ways = {"one": [plays[0]], "the one before": [last], "two": [plays[1], last]}
+    return [Case(second, Fault("kill", number)) for number in numbers], ways
+
+
+# Faults that take time.
+
+
+def check_timeout(case: Case, stub: Stub, where: pathlib.Path) -> None:
+    """No answer at all: the program gives up after its own 60 s, and tries again. The short form closes before."""
+    stub.forget(case.scenario.before, case.fault)
+    if QUICK:
+        stub.released.set()
+    ended = run_fresh(where, stub, case.scenario.command)
+    stub.released.set()
+    expect(ended.code == 0, f"{case}: trying again mends it, found {ended}")
+    now = stub.below(PREFIX)
+    expect_none(problems(now) + differences(case.scenario.clean, now), str(case))
+
+
+def check_outage(case: Case, stub: Stub, where: pathlib.Path) -> None:
+    """From a request on everything fails."""
+    stub.forget(case.scenario.before, case.fault)
+    ended = run_fresh(where, stub, case.scenario.command)
+    what = f"{case}, and ever after"
+    expect_sensible(ended, what)
+    after = stub.below(PREFIX)
+    expect_none(problems(after), f"{what}, which ended with {ended.code}")
+    is_live = pointer(after)["id"] == pointer(case.scenario.clean)["id"]
+    expect(ended.code == (5 if is_live else 1), f"{what}: live {is_live}, exit code {ended.code}: {ended.err}")
+    word = "permission denied" if case.fault.kind == "403" else "tried 6 times"
+    expect(is_live or word in ended.err, f"{what}: says `{word}`, found {ended.err}")
+    stub.forget()
+    again = run_fresh(where, stub, case.scenario.command)
+    now = stub.below(PREFIX)
+    expect(again.code == 0, f"{what}, then one more run ends well, found {again}")
+    expect_none(problems(now) + differences(case.scenario.clean, now), f"{what}, and one more run")
+
+
+def spread(scenario: Scenario, kinds: list[str], some: int, lasts: bool = False) -> list[Case]:
+    """Faults of these kinds at each request; in the short form at some."""
+    every = [Case(scenario, Fault(kind, number + 1, lasts)) for kind in kinds for number in range(len(scenario.requests))]
+    return random.Random(3).sample(every, some) if QUICK else every
+
+
+# The control: a store that loses a write.
+
+
+def check_lost(case: Case, stub: Stub, where: pathlib.Path) -> bool:
+    """A write that is answered and not done is noticed: by the program, if it reads it back, else by this proof."""
+    stub.forget(case.scenario.before, case.fault)
+    ended = run_fresh(where, stub, case.scenario.command)
+    now = stub.below(PREFIX)
+    found = problems(now) + differences(case.scenario.clean, now)
+    expect(found, f"{case}: the checks of this proof see it (the control), and {ended} was the end")
+    if "/artifacts/" in case.scenario.requests[case.fault.number - 1].key:
+        expect(ended.code == 1 and pointer(now)["generation"] == 1, f"{case}: what is not there is not published, found {ended}")
+    return ended.code != 0
+
+
+# What a run without faults does.
+
+STAGES = ["artifacts", "objects", "tiles", "claim", "versions", "lists", "redirect map", "heads", "record", "current"]
+
+
+def stage_of(key: str, is_claimed: bool) -> str:
+    """Of a write, by its key: as promised, and written down here once more."""
+    key = key.removeprefix(PREFIX)
+    if key.startswith(("artifacts/", "objects/")):
+        return key.split("/")[0]
+    if key == "current":
+        return "current" if is_claimed else "claim"
+    if key.startswith("snapshots/"):
+        return "record"
+    if key.startswith("private/"):
+        return "redirect map"
+    name = key.rsplit("/", 1)[1]
+    if "/history/" in key and name != "index.json":
+        return "tiles"
+    if "/latest/" in key or name in ("latest.json", "links.json"):
+        return "heads"
+    return "lists" if name in ("index.json", "openapi.json") else "versions"
+
+
+def check_order(scenario: Scenario) -> int:
+    """Writes come in the promised order, and what removes comes after all of them; how many writes."""
+    stages, is_claimed, removed = [], False, False
+    for asked in scenario.requests:
+        removed |= asked.method == "DELETE" or asked.query == "delete"
+        if asked.method != "PUT" or asked.status != 200 or "if-none-match" in asked.condition and asked.key.endswith("/current"):
+            continue
+        expect(not removed, f"{scenario.name}: nothing is written after something was removed, found {asked}")
+        stages.append(STAGES.index(stage_of(asked.key, is_claimed)))
+        is_claimed |= asked.key.endswith("/current")
+    words = [STAGES[stage] for stage in stages]
+    expect(stages == sorted(stages), f"{scenario.name}: in the order {STAGES}, found {words}")
+    expect(words[-2:] == ["record", "current"], f"{scenario.name}: the record and the pointer come last, found {words[-2:]}")
+    return len(stages)
+
+
+def check_metadata(scenario: Scenario) -> int:
+    """What is kept beside each object is what its record says; how many were compared."""
+    objects = scenario.clean
+    record = json.loads(objects[f"snapshots/{pointer(objects)['generation']}.json"].body)
+    names = {"Content-Type": "content-type", "Cache-Control": "cache-control", "Content-Disposition": "content-disposition"}
+    for path, sha256, _, headers in record["files"]:
+        wanted = {names[name]: value for name, value in record["headers"][headers].items() if name in names}
+        key = "private/redirects.json" if path == "redirects.json" else path
+        wanted["x-amz-meta-sha256"] = sha256
+        expect(objects[key].headers == wanted, f"{key} has {wanted} beside it, found {objects[key].headers}")
+        expect(path.startswith("private/") or path == "redirects.json" or "cache-control" in wanted, f"{key}: for caches")
+    for key, sha256, _ in record["artifacts"]:
+        wanted = {
+            "content-type": "application/octet-stream",
+            "cache-control": "public, max-age=31536000, immutable",
+            "content-disposition": f'attachment; filename="{key.rsplit("/", 1)[1]}"',
+            "x-amz-meta-sha256": sha256,
+        }
+        found = objects[f"artifacts/{key}"].headers
+        expect(found == wanted, f"artifacts/{key} has {wanted} beside it, found {found}")
+    return len(record["files"]) + len(record["artifacts"])
+
+
+def in_parallel(where: pathlib.Path, tasks: list, at_once: int = AT_ONCE) -> list:
+    """Calls each task with a server that nobody else uses; all that is wrong, together."""
+    stubs: queue.Queue[Stub] = queue.Queue()
+    for _ in range(at_once):
+        stubs.put(Stub())
+
+    def call(task):
+        stub = stubs.get()
+        try:
+            return task(stub, where), None
+        except Wrong as wrong:
+            return None, str(wrong)
+        finally:
+            stubs.put(stub)
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        done = list(pool.map(call, tasks))
+    while not stubs.empty():
+        stubs.get().__exit__()
+    wrong = [why for _, why in done if why]
+    for why in wrong:
+        print(f"  {why}", file=sys.stderr)
+    expect(not wrong, f"{len(wrong)} of {len(tasks)} are not as they should be, the first: {wrong[:1]}")
+    return [result for result, _ in done]
+
+
+def bound(check, *more):
+    """A check of a case as a task."""
+    return lambda case: lambda stub, where: check(case, stub, where, *more)
+
+
+def run() -> str:
+    with folder() as where, Stub() as stub:
+        made = scenarios(where, stub)
+        writes = sum(check_order(scenario) for scenario in made.values())
+        compared = sum(check_metadata(scenario) for scenario in made.values())
+        second, recall = made["second publish"], made["recall"]
+        every = cases(made)
+        ended = in_parallel(where, list(map(bound(check), every)))
+        killed, ways = abandoned(made, where, stub)
+        for then in ways.values():
+            in_parallel(where, list(map(bound(check_kill_between, then), killed)))
+        late = spread(second, ["hold", "hold after"], 2) + ([] if QUICK else spread(recall, ["hold", "hold after"], 0))
+        in_parallel(where, list(map(bound(check_timeout), late)), at_once=2 if QUICK else 32)
+        outages = spread(second, ["503", "403", "reset"], 4, lasts=True)
+        in_parallel(where, list(map(bound(check_outage), outages)), at_once=4 if QUICK else 8)
+        lost = [case for case in spread(second, ["lost"], 20) if second.requests[case.fault.number - 1].method == "PUT"]
+        lost = [case for case in lost if second.requests[case.fault.number - 1].status == 200]
+        noticed = in_parallel(where, list(map(bound(check_lost), lost)))
+    codes = collections.Counter(one.code for one in ended if one.code >= 0)
+    return (
+        f"{len(made)} ways to publish, {sum(len(scenario.requests) for scenario in made.values())} requests, {writes} writes in their "
+        f"order, {compared} objects with what is kept beside them; {len(every)} faults ({', '.join(KINDS)}): nothing dangled, "
+        f"exit codes {', '.join(f'{code} ({count})' for code, count in sorted(codes.items()))}, one more run ended like a clean one; "
+        f"{len(ways) * len(killed)} times something else was published over killed ones; {len(late)} answers that never came; "
+        f"{len(outages)} outages; {len(lost)} writes that a store lost (the control) were found, {sum(noticed)} by the program itself"
+    )
+
+
+prove("publish_faults", "a fault at any request of a publish to S3 leaves nothing dangling, and one more run converges", run)
