@@ -146,10 +146,14 @@ def check_kill_between(case: Case, stub: Stub, where: pathlib.Path, then: list[S
     stub.forget(case.scenario.before, case.fault)
     run_fresh(where, stub, case.scenario.command)
     for scenario in then[:-1]:
-        stub.forget(fault=Fault("kill", 1 + claim_of(scenario)))
+        # Whoever takes over reads one record more.
+        is_claimed = "next" in pointer(stub.below(PREFIX))
+        stub.forget(fault=Fault("kill", claim_of(scenario) + 1 + is_claimed))
         killed = run_fresh(where, stub, scenario.command)
         expect(killed.code == -signal.SIGKILL, f"{case}, then {scenario.name} is killed, found {killed}")
-        expect_none(problems(stub.below(PREFIX)), f"{case}, then {scenario.name} was killed")
+        between = stub.below(PREFIX)
+        expect(pointer(between)["next"]["id"] == pointer(scenario.clean)["id"], f"{case}, then {scenario.name} has its claim")
+        expect_none(problems(between), f"{case}, then {scenario.name} was killed")
     stub.forget()
     last = run_fresh(where, stub, then[-1].command)
     expect(last.code == 0, f"{case}, then {then[-1].name} ends well, found {last}")
