@@ -1,38 +1,22 @@
 """Proves that a publish to a bucket that fails anywhere leaves nothing dangling, and that one more run converges."""
 
 import collections
-import concurrent.futures
-import itertools
 import json
 import pathlib
-import queue
 import random
 import signal
-import sys
 from typing import NamedTuple
 
-from common import QUICK, Wrong, expect, folder, prove
-from publishing import PREFIX, TARGET, Ended, Sources, differences, expect_none, expect_sensible, finish, pointer, problems
-from publishing import start
-from s3 import Asked, Fault, Stored, Stub
+from common import QUICK, expect, folder, prove
+from publishing import NOW, PREFIX, TARGET, Ended, Scenario, Sources, claim_of, differences, expect_none, expect_sensible
+from publishing import in_parallel, play, pointer, problems, publish_command, run_fresh
+from s3 import Fault, Stub
 
-AT_ONCE = 4
 HEALED = ["reset", "reset after", "500", "500 after", "503", "cut request", "cut answer"]
 KINDS = [*HEALED, "403", "409", "412", "kill", "kill after"]
 # So many cases of each kind in the short form.
 SAMPLE = 4
-NOW = ["--settle", "0", "--patience", "0"]
 LARGE = 20 << 20
-
-
-class Scenario(NamedTuple):
-    """A way to publish: what lies there before, and what is run."""
-
-    name: str
-    before: dict[str, Stored]
-    command: list[str]
-    clean: dict[str, Stored]
-    requests: list[Asked]
 
 
 class Case(NamedTuple):
@@ -44,32 +28,6 @@ class Case(NamedTuple):
     def __str__(self) -> str:
         asked = self.scenario.requests[self.fault.number - 1]
         return f"{self.scenario.name}, {self.fault.kind} at request {self.fault.number} ({asked.word()} {asked.key})"
-
-
-def publish_command(sources: Sources) -> list[str]:
-    return ["publish", TARGET, *NOW, *sources.arguments()]
-
-
-def play(stub: Stub, where: pathlib.Path, name: str, before: dict[str, Stored], command: list[str]) -> Scenario:
-    """A scenario without any fault, which shows what its requests are and what comes out."""
-    stub.forget(before)
-    ended = run_fresh(where, stub, command)
-    expect(ended.code == 0, f"{name}: published, found {ended}")
-    clean = stub.below(PREFIX)
-    expect_none(problems(clean), name)
-    return Scenario(name, before, command, clean, list(stub.requests))
-
-
-FOLDERS = itertools.count()
-
-
-def run_fresh(where: pathlib.Path, stub: Stub, command: list[str]) -> Ended:
-    """A run in a folder of its own, as on a machine that never published before."""
-    here = where / f"run-{next(FOLDERS)}"
-    here.mkdir()
-    process = start(here, stub.environment(), *command)
-    stub.victim = process
-    return finish(process)
 
 
 def scenarios(where: pathlib.Path, stub: Stub) -> dict[str, Scenario]:
@@ -160,14 +118,6 @@ def check_kill_between(case: Case, stub: Stub, where: pathlib.Path, then: list[S
     now = stub.below(PREFIX)
     found = problems(now) + differences(then[-1].clean, now, leftovers=True)
     expect_none(found, f"{case}, then {', then '.join(scenario.name for scenario in then)}")
-
-
-def claim_of(scenario: Scenario) -> int:
-    """The number of the request that claims the pointer: the first write of it that is not refused, once something is live."""
-    for number, asked in enumerate(scenario.requests, 1):
-        if asked.method == "PUT" and asked.key.endswith("/current") and asked.status == 200 and "if-match" in asked.condition:
-            return number
-    raise AssertionError(scenario.name)
 
 
 def abandoned(made: dict[str, Scenario], where: pathlib.Path, stub: Stub) -> tuple[list[Case], dict[str, list[Scenario]]]:
@@ -302,32 +252,6 @@ def check_metadata(scenario: Scenario) -> int:
         found = objects[f"artifacts/{key}"].headers
         expect(found == wanted, f"artifacts/{key} has {wanted} beside it, found {found}")
     return len(record["files"]) + len(record["artifacts"])
-
-
-def in_parallel(where: pathlib.Path, tasks: list, at_once: int = AT_ONCE) -> list:
-    """Calls each task with a server that nobody else uses; all that is wrong, together."""
-    stubs: queue.Queue[Stub] = queue.Queue()
-    for _ in range(at_once):
-        stubs.put(Stub())
-
-    def call(task):
-        stub = stubs.get()
-        try:
-            return task(stub, where), None
-        except Wrong as wrong:
-            return None, str(wrong)
-        finally:
-            stubs.put(stub)
-
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        done = list(pool.map(call, tasks))
-    while not stubs.empty():
-        stubs.get().__exit__()
-    wrong = [why for _, why in done if why]
-    for why in wrong:
-        print(f"  {why}", file=sys.stderr)
-    expect(not wrong, f"{len(wrong)} of {len(tasks)} are not as they should be, the first: {wrong[:1]}")
-    return [result for result, _ in done]
 
 
 def bound(check, *more):

@@ -1,16 +1,20 @@
 """What the proofs of publishing share: small sites, runs of the program, and whether what lies on a target hangs together."""
 
+import concurrent.futures
 import hashlib
+import itertools
 import json
 import os
 import pathlib
+import queue
 import re
 import shutil
 import subprocess
+import sys
 from typing import NamedTuple
 
 from common import COMPILER, Wrong, expect
-from s3 import Stored
+from s3 import Asked, Stored, Stub
 
 TARGET = "s3://bucket/agent"
 PREFIX = "agent/"
@@ -18,6 +22,9 @@ CATALOG = {"product": "ProofAgent", "channels": {"stable": {}, "beta": {}}, "v1"
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 EXITS = {0, 1, 3, 4, 5}
 SHOWN = 6
+AT_ONCE = 4
+# Nobody is waited for.
+NOW = ["--settle", "0", "--patience", "0"]
 
 
 class Ended(NamedTuple):
@@ -277,3 +284,76 @@ def expect_sensible(ended: Ended, what: str) -> None:
 
 def expect_none(found: list[str], what: str) -> None:
     expect(not found, f"{what}: {len(found)} wrong: {'; '.join(found[:SHOWN])}")
+
+
+# Ways to publish, each played without a fault first.
+
+
+class Scenario(NamedTuple):
+    """A way to publish: what lies there before, and what is run."""
+
+    name: str
+    before: dict[str, Stored]
+    command: list[str]
+    clean: dict[str, Stored]
+    requests: list[Asked]
+
+
+def publish_command(sources: Sources) -> list[str]:
+    return ["publish", TARGET, *NOW, *sources.arguments()]
+
+
+def play(stub: Stub, where: pathlib.Path, name: str, before: dict[str, Stored], command: list[str]) -> Scenario:
+    """A scenario without any fault, which shows what its requests are and what comes out."""
+    stub.forget(before)
+    ended = run_fresh(where, stub, command)
+    expect(ended.code == 0, f"{name}: published, found {ended}")
+    clean = stub.below(PREFIX)
+    expect_none(problems(clean), name)
+    return Scenario(name, before, command, clean, list(stub.requests))
+
+
+FOLDERS = itertools.count()
+
+
+def run_fresh(where: pathlib.Path, stub: Stub, command: list[str]) -> Ended:
+    """A run in a folder of its own, as on a machine that never published before."""
+    here = where / f"run-{next(FOLDERS)}"
+    here.mkdir()
+    process = start(here, stub.environment(), *command)
+    stub.victim = process
+    return finish(process)
+
+
+def claim_of(scenario: Scenario) -> int:
+    """The number of the request that claims the pointer: the first write of it that is not refused, once something is live."""
+    for number, asked in enumerate(scenario.requests, 1):
+        if asked.method == "PUT" and asked.key.endswith("/current") and asked.status == 200 and "if-match" in asked.condition:
+            return number
+    raise AssertionError(scenario.name)
+
+
+def in_parallel(where: pathlib.Path, tasks: list, at_once: int = AT_ONCE) -> list:
+    """Calls each task with a server that nobody else uses; all that is wrong, together."""
+    stubs: queue.Queue[Stub] = queue.Queue()
+    for _ in range(at_once):
+        stubs.put(Stub())
+
+    def call(task):
+        stub = stubs.get()
+        try:
+            return task(stub, where), None
+        except Wrong as wrong:
+            return None, str(wrong)
+        finally:
+            stubs.put(stub)
+
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        done = list(pool.map(call, tasks))
+    while not stubs.empty():
+        stubs.get().__exit__()
+    wrong = [why for _, why in done if why]
+    for why in wrong:
+        print(f"  {why}", file=sys.stderr)
+    expect(not wrong, f"{len(wrong)} of {len(tasks)} are not as they should be, the first: {wrong[:1]}")
+    return [result for result, _ in done]

@@ -16,7 +16,7 @@ import xml.etree.ElementTree
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-BUCKET, REGION, ACCESS_KEY, SECRET_KEY = "bucket", "us-east-1", "k", "s"
+BUCKET, REGION, ACCESS_KEY, SECRET_KEY = "bucket", "us-east-1", "proof-key", "proof-secret"
 # So few that listing has to go on.
 LISTED_AT_ONCE = 7
 KEPT = ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language"]
