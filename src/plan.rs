@@ -1,6 +1,7 @@
 //! Every public answer that would change: two sites, every question, what differs.
 
 use crate::answer::{Answer, Request, Secrets, Site, answer, differing_questions, questions};
+use crate::words::Channel;
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, Method};
 use rayon::prelude::*;
@@ -97,7 +98,15 @@ fn differing_headers(old: &HeaderMap, new: &HeaderMap) -> Vec<String> {
 }
 
 impl Seen {
-    fn of(site: &Site, answer: &Answer) -> Self {
+    /// What a live site answered.
+    pub fn live(status: http::StatusCode, headers: &HeaderMap, version: Option<String>) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (location, etag, yanked) = (header(LOCATION.as_str()), header(ETAG.as_str()), header("x-release-yanked"));
+        Self { status: status.as_u16(), version, location, etag, yanked }
+    }
+
+    /// What a site answers.
+    pub fn of(site: &Site, answer: &Answer) -> Self {
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Self {
             status: answer.status.as_u16(),
@@ -133,6 +142,16 @@ impl Seen {
 }
 
 impl Change {
+    /// Whether it is about what a channel answers first: its head, and the downloads of that.
+    pub fn is_about_head_of(&self, channel: &str) -> bool {
+        let (path, query) = self.address.split_once('?').unwrap_or((&self.address, ""));
+        let of_channel = || query.split('&').any(|pair| pair.strip_prefix("channel=") == Some(channel));
+        let is_latest = path.ends_with("/latest") || path.ends_with("/latest/download") || path.ends_with("/downloads/latest");
+        (is_latest && of_channel())
+            || path.ends_with(&format!("/latest/{channel}.json"))
+            || (channel == Channel::STABLE && (path.ends_with("releases/latest.json") || path.ends_with("/downloads/links")))
+    }
+
     /// `latest?channel=stable 1.8.2 → 1.8.3`, the common beginning of the addresses left out.
     pub fn line(&self) -> String {
         let short = self

@@ -1,7 +1,8 @@
 //! `add`: from files to a release: hashed, guessed, stored, and written down.
 
-use super::console::Console;
+use super::console::{Console, counted};
 use super::edits::{lock_sources, time, word};
+use super::fragment::{self, word_or_none, words};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::artifacts::{Hashed, hash, oddity, store};
 use agent_releases::catalog;
@@ -16,6 +17,7 @@ use agent_releases::words::{
 };
 use clap::Args;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,41 +25,67 @@ use std::time::Duration;
 /// Hash files, store their bytes under their storage keys, and write the release's manifest.
 ///
 /// The same again changes nothing. More files for a release that is not published yet join it. Other bytes for a
-/// published release are refused: release a new version instead.
+/// published release are refused: release a new version instead. Where several machines build a release, each writes its
+/// files into a fragment (--into), and one puts all of them together (--join).
 #[derive(Args)]
 pub struct Arguments {
     /// The version
-    #[arg(value_parser = word::<Version>)]
-    version: Version,
+    #[arg(value_parser = word::<Version>, required_unless_present = "join")]
+    version: Option<Version>,
     /// Installers: PLATFORM=FILE, or FILE alone, whose platform is guessed from its name and shown.
     /// Platforms: windows-x86_64, macos-arm64, macos-x86_64, linux-x86_64, linux-arm64
     #[arg(value_name = "[PLATFORM=]FILE")]
     files: Vec<String>,
-    /// A channel to put it into (repeatable); none by default, because publishing is not promotion
-    #[arg(long = "channel", value_name = "CHANNEL", value_parser = word::<Channel>)]
-    channels: Vec<Channel>,
-    /// When it was published; default: now, for a draft when it is undrafted
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    published_at: Option<Timestamp>,
-    /// Where its notes can be read
-    #[arg(long, value_name = "URL", value_parser = word::<HttpsUrl>)]
-    notes_url: Option<HttpsUrl>,
-    /// Short notes, which the Active API shows
-    #[arg(long, value_name = "TEXT")]
-    notes: Option<String>,
-    /// Not to be published yet
-    #[arg(long)]
-    draft: bool,
-    /// The Active API offers it even when its channel does not
-    #[arg(long)]
-    active: bool,
+    #[command(flatten)]
+    about: About,
     /// Another file that belongs to the release: a package, an SBOM, a signature (repeatable)
     #[arg(long = "attach", value_name = "FILE")]
     attachments: Vec<PathBuf>,
+    /// Write into this new folder instead, a fragment of a release that `add --join` puts together; needs no sources
+    #[arg(long, value_name = "FRAGMENT")]
+    into: Option<PathBuf>,
+    /// Add what these fragments hold, all of them together or none
+    #[arg(long, value_name = "FRAGMENT", num_args = 1.., conflicts_with_all = ["into", "files", "attachments"])]
+    join: Vec<PathBuf>,
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
+    folders: Folders,
+}
+
+/// What a new release says of itself.
+#[derive(Args, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct About {
+    /// A channel to put it into (repeatable); none by default, because publishing is not promotion
+    #[arg(long = "channel", value_name = "CHANNEL", value_parser = word::<Channel>)]
+    #[serde(with = "words")]
+    pub(super) channels: Vec<Channel>,
+    /// When it was published; default: now, for a draft when it is undrafted
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[serde(with = "word_or_none")]
+    pub(super) published_at: Option<Timestamp>,
+    /// Where its notes can be read
+    #[arg(long, value_name = "URL", value_parser = word::<HttpsUrl>)]
+    #[serde(with = "word_or_none")]
+    pub(super) notes_url: Option<HttpsUrl>,
+    /// Short notes, which the Active API shows
+    #[arg(long, value_name = "TEXT")]
+    pub(super) notes: Option<String>,
+    /// Not to be published yet
+    #[arg(long)]
+    pub(super) draft: bool,
+    /// The Active API offers it even when its channel does not
+    #[arg(long)]
+    pub(super) active: bool,
+}
+
+/// What is to be added: from the command line, or from fragments.
+pub(super) struct Addition {
+    pub(super) version: Version,
+    pub(super) about: About,
+    strict: bool,
     folders: Folders,
 }
 
@@ -70,23 +98,58 @@ struct Incoming {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
-    let named = name_files(arguments, console)?;
-    let incoming = hash_all(named, console)?;
-    let _held = lock_sources(&arguments.folders.releases)?;
-    let sources = open(&arguments.folders.releases)?;
-    let mut warnings = look(&incoming, arguments.published_at.as_ref());
+    let (addition, incoming) = match &arguments.version {
+        Some(version) if arguments.join.is_empty() => {
+            let incoming = hash_all(name_files(arguments, console)?, console)?;
+            (Addition::new(version.clone(), arguments.about.clone(), arguments), incoming)
+        }
+        version => {
+            let joined = fragment::join(&arguments.join, version.as_ref(), &arguments.about)?;
+            let incoming = hash_all(joined.files(), console)?;
+            joined.verify(incoming.iter().map(|file| (file.path.as_path(), file.hashed.sha256)))?;
+            (Addition::new(joined.version, joined.about, arguments), incoming)
+        }
+    };
+    match &arguments.into {
+        Some(folder) => {
+            let warnings = warned(&addition, &incoming)?;
+            console.warnings(&warnings);
+            let files = incoming.iter().map(|file| (file.platform, file.path.as_path(), &file.filename, &file.hashed));
+            fragment::write(folder, &addition, files)?;
+            console.result(&format!(
+                "{}: a fragment of {}, {}",
+                folder.display(),
+                addition.version,
+                counted(incoming.len(), "file")
+            ));
+            Ok(Exit::Fine)
+        }
+        None => add(&addition, &incoming, console),
+    }
+}
+
+/// What is odd, unless it is too odd.
+fn warned(arguments: &Addition, incoming: &[Incoming]) -> Result<Vec<Problem>, Failure> {
+    let warnings = look(incoming, arguments.about.published_at.as_ref());
     if arguments.strict && !warnings.is_empty() {
         return Err(warnings.into_iter().map(Problem::error).collect::<Vec<_>>().into());
     }
+    Ok(warnings)
+}
+
+fn add(arguments: &Addition, incoming: &[Incoming], console: &Console) -> Outcome {
+    let _held = lock_sources(&arguments.folders.releases)?;
+    let sources = open(&arguments.folders.releases)?;
+    let mut warnings = warned(arguments, incoming)?;
     let there = sources.manifests.iter().position(|manifest| manifest.version.value == arguments.version);
     let text = match there.and_then(|at| sources.manifests.get(at)) {
-        None => new_manifest(arguments, &incoming)?,
+        None => new_manifest(arguments, incoming)?,
         Some(manifest) => {
-            match refuse_other_flags(arguments, manifest).and_then(|()| extended(arguments, manifest, &incoming))? {
+            match refuse_other_flags(arguments, manifest).and_then(|()| extended(arguments, manifest, incoming))? {
                 Some(text) => text,
                 None => {
                     // The manifest may have come without the bytes, as from version control.
-                    put_bytes(arguments, &sources, &incoming, console)?;
+                    put_bytes(arguments, &sources, incoming, console)?;
                     console.result(&format!("nothing to do: {} holds these files already", arguments.version));
                     return Ok(Exit::Fine);
                 }
@@ -98,11 +161,17 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     reread(&mut after, &name, &text)?;
     warnings.extend(verify(arguments, &after)?);
     console.warnings(&warnings);
-    put_bytes(arguments, &after, &incoming, console)?;
+    put_bytes(arguments, &after, incoming, console)?;
     let path = arguments.folders.releases.join(name);
     write_source(&path, &text)?;
     console.result(&format!("{}: {}", path.display(), if there.is_some() { "extended" } else { "written" }));
     Ok(Exit::Fine)
+}
+
+impl Addition {
+    fn new(version: Version, about: About, arguments: &Arguments) -> Self {
+        Self { version, about, strict: arguments.strict, folders: arguments.folders.clone() }
+    }
 }
 
 fn open(folder: &Path) -> Result<Sources, Failure> {
@@ -199,20 +268,20 @@ fn look(incoming: &[Incoming], published_at: Option<&Timestamp>) -> Vec<Problem>
     warnings
 }
 
-fn new_manifest(arguments: &Arguments, incoming: &[Incoming]) -> Result<String, Failure> {
-    let now = if arguments.draft { None } else { Timestamp::from_clock(jiff::Timestamp::now()).ok() };
+fn new_manifest(arguments: &Addition, incoming: &[Incoming]) -> Result<String, Failure> {
+    let now = if arguments.about.draft { None } else { Timestamp::from_clock(jiff::Timestamp::now()).ok() };
     let mut artifacts: Vec<(Platform, NewFile)> =
         incoming.iter().filter_map(|file| Some((file.platform?, file.entry()))).collect();
     artifacts.sort_by_key(|(platform, _)| *platform);
     let manifest = ManifestText {
         version: arguments.version.clone(),
-        channels: arguments.channels.clone(),
-        published_at: arguments.published_at.clone().or(now),
-        notes_url: arguments.notes_url.clone(),
-        notes: arguments.notes.clone(),
+        channels: arguments.about.channels.clone(),
+        published_at: arguments.about.published_at.clone().or(now),
+        notes_url: arguments.about.notes_url.clone(),
+        notes: arguments.about.notes.clone(),
         guid: Guid::from_uuid(uuid::Uuid::now_v7().as_u128()),
-        draft: arguments.draft,
-        active: arguments.active,
+        draft: arguments.about.draft,
+        active: arguments.about.active,
         artifacts,
         attachments: incoming.iter().filter(|file| file.platform.is_none()).map(Incoming::entry).collect(),
     };
@@ -220,7 +289,7 @@ fn new_manifest(arguments: &Arguments, incoming: &[Incoming]) -> Result<String, 
 }
 
 /// The manifest with the files that it does not hold yet; `None` when it holds them all.
-fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -> Result<Option<String>, Failure> {
+fn extended(arguments: &Addition, manifest: &Manifest, incoming: &[Incoming]) -> Result<Option<String>, Failure> {
     let version = arguments.version.as_str();
     let published = baseline(&arguments.folders.options())?.iter().any(|published| published.versions().contains(version));
     let mut edits = Vec::new();
@@ -250,21 +319,25 @@ fn extended(arguments: &Arguments, manifest: &Manifest, incoming: &[Incoming]) -
 }
 
 /// Flags describe a new release; for one that is there they may only repeat what its manifest says.
-fn refuse_other_flags(arguments: &Arguments, manifest: &Manifest) -> Result<(), Failure> {
+fn refuse_other_flags(arguments: &Addition, manifest: &Manifest) -> Result<(), Failure> {
     let differs = [
-        ("--channel", arguments.channels.iter().any(|channel| manifest.channels.iter().all(|at| at.value != *channel))),
+        ("--channel", arguments.about.channels.iter().any(|channel| manifest.channels.iter().all(|at| at.value != *channel))),
         (
             "--published-at",
-            arguments.published_at.is_some()
-                && arguments.published_at.as_ref() != manifest.published_at.as_ref().map(|at| &at.value),
+            arguments.about.published_at.is_some()
+                && arguments.about.published_at.as_ref() != manifest.published_at.as_ref().map(|at| &at.value),
         ),
         (
             "--notes-url",
-            arguments.notes_url.is_some() && arguments.notes_url.as_ref() != manifest.notes_url.as_ref().map(|at| &at.value),
+            arguments.about.notes_url.is_some()
+                && arguments.about.notes_url.as_ref() != manifest.notes_url.as_ref().map(|at| &at.value),
         ),
-        ("--notes", arguments.notes.is_some() && arguments.notes.as_ref() != manifest.notes.as_ref().map(|at| &at.value)),
-        ("--draft", arguments.draft && !manifest.draft),
-        ("--active", arguments.active && !manifest.active.as_ref().is_some_and(|at| at.value)),
+        (
+            "--notes",
+            arguments.about.notes.is_some() && arguments.about.notes.as_ref() != manifest.notes.as_ref().map(|at| &at.value),
+        ),
+        ("--draft", arguments.about.draft && !manifest.draft),
+        ("--active", arguments.about.active && !manifest.active.as_ref().is_some_and(|at| at.value)),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         Some((flag, _)) => Err(Failure::Usage(format!(
@@ -336,7 +409,7 @@ impl Incoming {
 }
 
 /// Checks the whole collection as it will be.
-fn verify(arguments: &Arguments, after: &Sources) -> Result<Vec<Problem>, Failure> {
+fn verify(arguments: &Addition, after: &Sources) -> Result<Vec<Problem>, Failure> {
     let mut problems = Vec::new();
     let checked = catalog::check(after, &mut problems);
     if let Some(catalog) = &checked {
@@ -349,7 +422,7 @@ fn verify(arguments: &Arguments, after: &Sources) -> Result<Vec<Problem>, Failur
 }
 
 /// Puts each file's bytes under its storage key.
-fn put_bytes(arguments: &Arguments, sources: &Sources, incoming: &[Incoming], console: &Console) -> Result<(), Failure> {
+fn put_bytes(arguments: &Addition, sources: &Sources, incoming: &[Incoming], console: &Console) -> Result<(), Failure> {
     let Some(catalog) = &sources.catalog else { return Ok(()) };
     let mut problems = Vec::new();
     for file in incoming {
@@ -370,7 +443,7 @@ fn put_bytes(arguments: &Arguments, sources: &Sources, incoming: &[Incoming], co
     if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
 }
 
-fn own_key(sources: &Sources, arguments: &Arguments, file: &Incoming) -> Option<StorageKey> {
+fn own_key(sources: &Sources, arguments: &Addition, file: &Incoming) -> Option<StorageKey> {
     let manifest = sources.manifests.iter().find(|manifest| manifest.version.value == arguments.version)?;
     match file.platform {
         Some(platform) => {
@@ -381,7 +454,7 @@ fn own_key(sources: &Sources, arguments: &Arguments, file: &Incoming) -> Option<
 }
 
 impl Incoming {
-    fn key(&self, arguments: &Arguments, template: &agent_releases::words::KeyTemplate) -> Result<StorageKey, String> {
+    fn key(&self, arguments: &Addition, template: &agent_releases::words::KeyTemplate) -> Result<StorageKey, String> {
         let parts = KeyParts {
             version: &arguments.version,
             filename: &self.filename,

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let file = |path: &str| files.get(path).map(|bytes| &bytes[..]).unwrap_or_default();
     let audit = Audit { site: &site, map: file(REDIRECTS), table: file(SITE), base, deep: arguments.deep };
     let found = runtime()?.block_on(audit.run()).map_err(|error| broken(&error))?;
-    let asked = format!("{} asked, {} looked at", counted(found.addresses, "address"), counted(found.artifacts, "artifact"));
+    let asked = format!("{} compared, {} looked at", counted(found.addresses, "answer"), counted(found.artifacts, "artifact"));
     if found.drift.is_empty() {
         console.result(&format!("{base}: as compiled; {asked}"));
         return Ok(Exit::Fine);

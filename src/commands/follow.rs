@@ -37,8 +37,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let target = arguments.target.open()?;
     let interval = Duration::try_from_secs_f64(arguments.interval)
         .map_err(|_| Failure::Usage("--interval: expected a number of seconds".to_owned()))?;
-    let mut follower =
-        Follower { target: &target, out: &arguments.out, artifacts: arguments.artifacts.as_deref(), seen: None };
+    let mut follower = Follower { target: &target, out: &arguments.out, artifacts: arguments.artifacts.as_deref(), seen: None };
     let runtime = runtime()?;
     let mut known = String::new();
     loop {

@@ -8,6 +8,7 @@ mod console;
 mod docs;
 mod edits;
 mod follow;
+mod fragment;
 mod history;
 mod import;
 mod plan;

@@ -1,20 +1,31 @@
 //! `plan`: what the world would see of a change, before it does.
 
 use super::console::Console;
+use super::edits::word;
+use super::publishing::runtime;
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::answer::{Site, SiteError};
 use agent_releases::compile::compile;
-use agent_releases::plan::{Plan, plan};
+use agent_releases::plan::{Change, Plan, plan};
+use agent_releases::publish::Failed;
+use agent_releases::publish::against::{live_site, plan_live};
+use agent_releases::publish::record::Live;
+use agent_releases::publish::target::Target;
 use agent_releases::snapshot::{Files, INDEX, Index, Row, read_files, read_index};
+use agent_releases::words::Channel;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Show every public answer that would change. Exit code 6 when there are any.
 #[derive(Args)]
 pub struct Arguments {
-    /// The compiled site to compare with; default: the one in --out
-    #[arg(long, value_name = "DIR")]
-    against: Option<PathBuf>,
+    /// What to compare with: a compiled site's folder, a target that was published to (file:///…, s3://…), or the address of a
+    /// live site (https://…), which is asked without credentials; default: the site in --out
+    #[arg(long, value_name = "DIR|TARGET|URL")]
+    against: Option<String>,
+    /// End with exit code 6 only when this channel would answer another release or file (repeatable); default: whatever changes
+    #[arg(long = "fail-on", value_name = "CHANNEL", value_parser = word::<Channel>)]
+    fail_on: Vec<Channel>,
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -33,20 +44,18 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
-    let folder = arguments.against.as_ref().unwrap_or(&arguments.folders.out);
+    let against = Against::of(arguments)?;
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
     let built = compiled.snapshot();
     let files = built.files();
     let broken = |error: SiteError| Failure::general(error.to_string());
-    // A folder that was named has to be there; the default one may be still to come.
-    let there = arguments.against.is_some() || folder.join(INDEX).exists();
-    let (before, after) = rayon::join(
-        || there.then(|| open_against(folder, &built.index, &files)).transpose(),
-        || Site::new(&built.index, &files, true),
-    );
-    let (before, after) = (before.map_err(broken)?, after.map_err(broken)?);
-    let plan = plan(before.as_ref(), &after);
+    let (before, after) = rayon::join(|| against.site(&built.index, &files, console), || Site::new(&built.index, &files, true));
+    let (before, after) = (before?, after.map_err(broken)?);
+    let plan = match &against {
+        Against::Live(base) => runtime()?.block_on(plan_live(base, &after)).map_err(Failure::general)?,
+        _ => plan(before.as_ref(), &after),
+    };
     // The process ends soon; taking down two sites of thousands of releases first would take longer than comparing them.
     std::mem::forget((before, after, built, files, compiled));
     match arguments.format {
@@ -54,7 +63,53 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         Format::Markdown => markdown(&plan, arguments.most, console),
         Format::Json => console.result(&serde_json::to_string_pretty(&plan).unwrap_or_default()),
     }
-    Ok(if plan.changes.is_empty() { Exit::Fine } else { Exit::Changes })
+    let counts = |change: &Change| {
+        arguments.fail_on.is_empty() || arguments.fail_on.iter().any(|channel| change.is_about_head_of(channel.as_str()))
+    };
+    Ok(if plan.changes.iter().any(counts) { Exit::Changes } else { Exit::Fine })
+}
+
+/// What is compared with.
+enum Against {
+    Folder { folder: PathBuf, named: bool },
+    Target(Box<Target>, String),
+    Live(String),
+}
+
+impl Against {
+    fn of(arguments: &Arguments) -> Result<Self, Failure> {
+        match &arguments.against {
+            None => Ok(Self::Folder { folder: arguments.folders.out.clone(), named: false }),
+            Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
+                Ok(Self::Live(url.trim_end_matches('/').to_owned()))
+            }
+            Some(target) if target.contains("://") => Target::open(target)
+                .map(|opened| Self::Target(opened.into(), target.clone()))
+                .map_err(|error| Failure::Usage(error.to_string())),
+            Some(folder) => Ok(Self::Folder { folder: folder.into(), named: true }),
+        }
+    }
+
+    /// The site that is there, as far as it can be opened; `None` when there is none yet.
+    fn site(&self, new: &Index, files: &Files, console: &Console) -> Result<Option<Site>, Failure> {
+        match self {
+            // A folder that was named has to be there; the default one may be still to come.
+            Self::Folder { folder, named } if *named || folder.join(INDEX).exists() => {
+                open_against(folder, new, files).map(Some).map_err(|error| Failure::general(error.to_string()))
+            }
+            Self::Folder { .. } | Self::Live(_) => Ok(None),
+            Self::Target(target, name) => {
+                let live = runtime()?.block_on(async {
+                    let Some(record) = Live::read(target).await?.and_then(|live| live.record) else { return Ok(None) };
+                    let site = live_site(target, &record, new, files).await?;
+                    Ok::<_, Failed>(Some((record.about.generation, site)))
+                })?;
+                let generation = live.as_ref().map_or(0, |(generation, _)| *generation);
+                console.say(&format!("{name}: generation {generation} is live; `publish --on {generation}` replaces no other"));
+                Ok(live.map(|(_, site)| site))
+            }
+        }
+    }
 }
 
 /// The site in a folder. Documents that the new snapshot has as well are not read again.

@@ -80,7 +80,8 @@ impl Publishing {
 fn whoever() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let user = || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    let user =
+        || variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
     variable("GITHUB_ACTOR").unwrap_or_else(|| format!("{}@{}", user(), host()))
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const SIDE_BY_SIDE: usize = 32;
+const SNAPSHOT: &str = "x-release-snapshot";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// What only an edge, or nobody at all, may see.
 const PRIVATE: [&str; 11] = [
@@ -69,6 +70,7 @@ impl Audit<'_> {
         addresses.retain(|address| !address.starts_with(LOCAL_BASE));
         addresses.sort_unstable();
         findings.addresses = addresses.len() + PRIVATE.len();
+        findings.drift.extend(self.other_snapshot(&client).await);
         let asking = stream::iter(addresses.iter().map(|address| self.ask(&client, address)));
         let drift: Vec<Option<String>> = asking.buffered(SIDE_BY_SIDE).collect().await;
         findings.drift.extend(drift.into_iter().flatten());
@@ -83,6 +85,14 @@ impl Audit<'_> {
         Ok(findings)
     }
 
+    /// Whether what answers says that it is another snapshot.
+    async fn other_snapshot(&self, client: &reqwest::Client) -> Option<String> {
+        let found = client.get(format!("{}/v2/agent-releases/latest?channel=stable", self.base)).send().await.ok()?;
+        let live = found.headers().get(SNAPSHOT)?.to_str().ok()?;
+        let should = self.site.short_id();
+        (live != should).then(|| format!("snapshot {} answers, and should be {should}", crate::problem::shown(live)))
+    }
+
     async fn ask(&self, client: &reqwest::Client, address: &str) -> Option<String> {
         let found = match client.get(format!("{}{address}", self.base)).send().await {
             Ok(found) => found,
@@ -94,10 +104,8 @@ impl Audit<'_> {
             Err(error) => return Some(format!("{address} breaks off: {}", innermost(&error))),
         };
         let mut expected = expected(self.site, address);
-        // A CDN and a bucket send no id of the snapshot; the bytes tell.
-        if !headers.contains_key("x-release-snapshot") {
-            expected.headers.remove("x-release-snapshot");
-        }
+        // Which snapshot it is was said once; a CDN and a bucket say nothing of it, and the bytes tell.
+        expected.headers.remove(SNAPSHOT);
         // Redirects that are signed differ each time; where they lead to is looked at below.
         if expected.headers.get(LOCATION).is_some_and(|location| location.to_str().is_ok_and(|text| text.contains("X-Amz-"))) {
             expected.headers.remove(LOCATION);
@@ -173,7 +181,8 @@ async fn wrong_bytes(found: reqwest::Response, location: &str, row: &crate::redi
     (is != should).then(|| format!("{location}: its SHA-256 is {is}, and should be {should}"))
 }
 
-fn innermost(error: &reqwest::Error) -> String {
+/// The reason at the bottom of an error, without the address that everybody knows.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {
         inner = source;

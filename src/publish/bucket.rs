@@ -77,7 +77,11 @@ impl Bucket {
     }
 
     /// Tries until it works, is refused for good, or has been tried often enough.
-    async fn again<T>(&self, key: &str, mut request: impl AsyncFnMut() -> object_store::Result<T>) -> Result<Tried<T>, TargetError> {
+    async fn again<T>(
+        &self,
+        key: &str,
+        mut request: impl AsyncFnMut() -> object_store::Result<T>,
+    ) -> Result<Tried<T>, TargetError> {
         let started = Instant::now();
         let mut tries = 0;
         loop {
@@ -129,8 +133,25 @@ impl Bucket {
     }
 
     pub(super) async fn create(&self, document: &Document) -> Result<bool, TargetError> {
-        // When a lost answer made it try again, what is there may be its own; whoever needs to know looks at the bytes.
-        Ok(matches!(self.put_as(document, PutMode::Create).await?.end, End::Done(_)))
+        for tries in 0..=RETRIES {
+            if let End::Done(_) = self.put_as(document, PutMode::Create).await?.end {
+                return Ok(true);
+            }
+            // Stores also refuse when two writes collide, and then nothing may be there.
+            if self.head(&document.key).await?.is_some() {
+                return Ok(false);
+            }
+            tokio::time::sleep(pause(tries)).await;
+        }
+        let why = "the store refuses to write it, and does not have it; does the bucket exist?".to_owned();
+        Err(TargetError::Refused { place: self.place(&document.key), why })
+    }
+
+    /// The size of an object; `None` when there is none.
+    async fn head(&self, key: &str) -> Result<Option<u64>, TargetError> {
+        let path = self.key(key)?;
+        let head = self.again(key, async || self.store.head(&path).await).await?.end.done();
+        Ok(head.map(|there| there.size))
     }
 
     pub(super) async fn put(&self, document: &Document) -> Result<(), TargetError> {
@@ -143,30 +164,31 @@ impl Bucket {
         }
     }
 
+    pub(super) async fn refuses(&self, key: &str, bytes: Bytes, state: Option<&Version>) -> Result<bool, TargetError> {
+        Ok(!matches!(self.put_as(&pointer(key, bytes), mode(state)).await?.end, End::Done(_)))
+    }
+
     pub(super) async fn swap(&self, key: &str, bytes: Bytes, state: Option<&Version>) -> Result<Swap, TargetError> {
-        let mode = match state {
-            None => PutMode::Create,
-            Some(version) => PutMode::Update(UpdateVersion { e_tag: version.tag.clone(), version: version.number.clone() }),
-        };
-        let metadata = Metadata {
-            content_type: Some("application/json".to_owned()),
-            cache_control: Some("no-store".to_owned()),
-            ..Metadata::default()
-        };
-        let document = Document { key: key.to_owned(), bytes, metadata };
-        let tried = self.put_as(&document, mode).await?;
-        match tried.end {
-            End::Done(version) => Ok(Swap::Done(version)),
-            End::Missing if state.is_none() => {
-                Err(TargetError::Refused { place: self.address.clone(), why: "there is no such bucket".to_owned() })
+        let document = pointer(key, bytes);
+        for tries in 0..=RETRIES {
+            let tried = self.put_as(&document, mode(state)).await?;
+            if let End::Done(version) = tried.end {
+                return Ok(Swap::Done(version));
             }
-            End::Missing => Ok(Swap::Refused),
-            // The answer to an earlier try may have been lost: what is there now tells whether it was this one's.
-            End::Refused => match self.read(key).await? {
-                Some(now) if tried.again && now.bytes == document.bytes => Ok(Swap::Done(now.version)),
-                _ => Ok(Swap::Refused),
-            },
+            match (self.read(key).await?, state) {
+                // The answer to an earlier try was lost, and what is there is its own.
+                (Some(now), _) if (tried.again || tries > 0) && now.bytes == document.bytes => {
+                    return Ok(Swap::Done(now.version));
+                }
+                // Nobody wrote: two requests collided, and neither counted.
+                (Some(now), Some(state)) if now.version == *state => {}
+                (None, None) => {}
+                _ => return Ok(Swap::Refused),
+            }
+            tokio::time::sleep(pause(tries)).await;
         }
+        let why = "the store refuses to write it, although nobody else did; does the bucket exist?".to_owned();
+        Err(TargetError::Refused { place: self.place(key), why })
     }
 
     pub(super) async fn send(&self, key: &str, file: &Path, metadata: &Metadata) -> Result<bool, TargetError> {
@@ -178,11 +200,10 @@ impl Bucket {
             return self.create(&Document { key: key.to_owned(), bytes: bytes.into(), metadata: metadata.clone() }).await;
         }
         // A large one is looked for first: sending it again only to be refused would cost most.
-        let path = self.key(key)?;
-        match self.again(key, async || self.store.head(&path).await).await?.end {
-            End::Done(there) if there.size == about.len() => return Ok(false),
-            _ => {}
+        if self.head(key).await? == Some(about.len()) {
+            return Ok(false);
         }
+        let path = self.key(key)?;
         let sending = async || self.send_in_pieces(&path, file, metadata).await;
         match self.again(key, sending).await?.end {
             End::Done(()) => Ok(true),
@@ -223,7 +244,13 @@ impl Bucket {
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), TargetError> {
         let path = self.key(key)?;
-        self.again(key, async || self.store.delete(&path).await).await.map(|_| ())
+        for tries in 0..=RETRIES {
+            if let End::Done(()) | End::Missing = self.again(key, async || self.store.delete(&path).await).await?.end {
+                return Ok(());
+            }
+            tokio::time::sleep(pause(tries)).await;
+        }
+        Err(TargetError::Refused { place: self.place(key), why: "the store refuses to remove it".to_owned() })
     }
 
     pub(super) async fn list(&self, below: &str) -> Result<Vec<Listed>, TargetError> {
@@ -237,6 +264,24 @@ impl Bucket {
         };
         Ok(listed.unwrap_or_default().into_iter().map(of).collect())
     }
+}
+
+/// The condition that an object is still in this state, or still not there.
+fn mode(state: Option<&Version>) -> PutMode {
+    match state {
+        None => PutMode::Create,
+        Some(version) => PutMode::Update(UpdateVersion { e_tag: version.tag.clone(), version: version.number.clone() }),
+    }
+}
+
+/// The pointer as a document.
+fn pointer(key: &str, bytes: Bytes) -> Document {
+    let metadata = Metadata {
+        content_type: Some("application/json".to_owned()),
+        cache_control: Some("no-store".to_owned()),
+        ..Metadata::default()
+    };
+    Document { key: key.to_owned(), bytes, metadata }
 }
 
 /// How trying ended.
@@ -323,7 +368,14 @@ fn in_words(error: &Error) -> String {
         inner = source;
     }
     let text = inner.to_string();
-    format!("{kind}{}", crate::problem::shown(text.trim()))
+    let part = |name: &str| text.split_once(&format!("<{name}>"))?.1.split_once('<').map(|(part, _)| part);
+    // Stores explain themselves in XML.
+    let said = match (part("Code"), part("Message")) {
+        (Some(code), Some(message)) => format!("{code}, {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => text.trim().to_owned(),
+    };
+    format!("{kind}{}", crate::problem::shown(&said))
 }
 
 /// A store on this machine may be spoken to without TLS; no other.

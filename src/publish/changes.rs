@@ -35,8 +35,15 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The stages whose documents can move: they are written under a claim.
-    pub const MOVING: [Stage; 4] = [Stage::Versions, Stage::Lists, Stage::Map, Stage::Heads];
+    /// The stages whose documents can move, in the order in which they are written, under a claim. Of what is offered anew, the
+    /// redirects know first; of what is withdrawn, last.
+    pub fn moving(shrinks: bool) -> [Stage; 4] {
+        if shrinks {
+            [Self::Versions, Self::Lists, Self::Heads, Self::Map]
+        } else {
+            [Self::Versions, Self::Lists, Self::Map, Self::Heads]
+        }
+    }
 
     /// The word for people.
     pub fn as_str(self) -> &'static str {
@@ -85,6 +92,10 @@ pub struct Work {
     pub pending: Vec<Pending>,
     /// Everything that the target holds of artifacts afterwards.
     pub held: Vec<Artifact>,
+    /// Something that was offered is not any more: whatever names it has to go before the redirects do.
+    pub shrinks: bool,
+    /// Releases are offered that were not: the redirects have to know them before anything names them.
+    pub grows: bool,
     /// Addresses whose bytes, headers or existence change: what a CDN has to forget.
     pub purge: Vec<String>,
 }
@@ -193,12 +204,14 @@ fn bytes_of(out: &Outgoing, row: &Row) -> Bytes {
 fn documents(out: &Outgoing, live: &Index, given_up: &Index, work: &mut Work) {
     for row in &out.index.files {
         let same = |old: &Row| old.sha256 == row.sha256 && Metadata::of_row(old) == Metadata::of_row(row);
-        let there = live.row(&row.path);
+        // A tile may be there although only the snapshot before needs it.
+        let there = live.row(&row.path).or_else(|| live.kept.iter().find(|kept| kept.path == row.path));
         // Where a publisher that gave up may have written, only writing again makes sure.
         let touched = given_up.row(&row.path).is_some_and(|claimed| there.is_none_or(|old| old.sha256 != claimed.sha256));
         if there.is_none_or(|old| old.headers != row.headers || old.sha256 != row.sha256) && there.is_some() || touched {
             work.purge.extend(address_of(&row.path));
         }
+        work.grows |= there.is_none() && Stage::of(&row.path) == Stage::Versions;
         if !there.is_some_and(same) || touched {
             let document = Document { key: key_of(&row.path), bytes: bytes_of(out, row), metadata: Metadata::of_row(row) };
             work.documents.entry(Stage::of(&row.path)).or_default().push(document);
@@ -227,6 +240,7 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
             work.gone.push(key_of(&row.path));
         }
     }
+    work.shrinks |= live.files.iter().any(|row| Stage::of(&row.path) == Stage::Versions && out.index.row(&row.path).is_none());
     work.gone.retain(|key| !stays.contains(key));
     work.gone.sort();
     work.gone.dedup();
@@ -248,6 +262,7 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
         before.live.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
     for (key, address) in &offered.withdrawn {
         if held.remove(key).is_some() {
+            work.shrinks = true;
             work.purge.push(address.clone());
             work.gone.push(format!("artifacts/{key}"));
         }

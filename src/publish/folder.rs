@@ -6,7 +6,7 @@ use super::target::{Listed, Object, Swap, TargetError, Version};
 use crate::files::{open_regular, read_regular};
 use crate::words::{Hasher, Sha256};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,8 @@ impl Folder {
     /// Removes what killed publishers left behind.
     fn remove_stale(&self) {
         let stale = |entry: &walkdir::DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
-        for entry in walkdir::WalkDir::new(&self.path).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok).filter(stale) {
+        for entry in walkdir::WalkDir::new(&self.path).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok).filter(stale)
+        {
             let _ = if entry.file_type().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
     }
@@ -198,14 +199,15 @@ impl Folder {
 
     /// Replaces documents of `public/` all at once: a tree beside it, unchanged files linked, exchanged in one step. A reader
     /// of the folder sees all of the old ones or all of the new ones.
-    pub fn exchange_public(&self, documents: &BTreeMap<&str, &[u8]>) -> Result<(), TargetError> {
+    pub fn exchange_public(&self, documents: &BTreeMap<&str, &[u8]>, gone: &BTreeSet<&str>) -> Result<(), TargetError> {
         let public = self.path.join("public");
         let exchange = || -> io::Result<()> {
             let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&self.path)?;
             let coming = staging.path().join("public");
             fs::create_dir(&coming)?;
             if public.exists() {
-                link_tree(&public, &coming, |below| !documents.contains_key(format!("public/{below}").as_str()))?;
+                let stays = |key: &str| !documents.contains_key(key) && !gone.contains(key);
+                link_tree(&public, &coming, |below| stays(&format!("public/{below}")))?;
             }
             for (key, bytes) in documents {
                 let path = staging.path().join(key);

@@ -47,9 +47,9 @@ impl Follower<'_> {
     pub async fn look(&mut self) -> Result<Option<Followed>, Failed> {
         let Some((current, _)) = read_current(self.target).await? else { return Err(nothing()) };
         let (key, sha256) = match &current.next {
-            Some(next) => (object_key(&next.record), next.record.clone()),
-            None if current.generation == 0 => return Err(nothing()),
-            None => (record_key(current.generation), current.record.clone()),
+            Some(next) if next.early => (object_key(&next.record), next.record.clone()),
+            _ if current.generation == 0 => return Err(nothing()),
+            _ => (record_key(current.generation), current.record.clone()),
         };
         if self.seen.as_ref() == Some(&sha256) {
             return Ok(None);
@@ -73,7 +73,8 @@ impl Follower<'_> {
         let here: Vec<Row> = here.cloned().map(|row| Row { encodings: Default::default(), ..row }).collect();
         let mut files: Files = read_files(self.out, here.iter()).map_err(|damage| Problem::general(damage.to_string()))?;
         let missing: Vec<&Row> = index.files.iter().filter(|row| !is_here(row)).collect();
-        let reading = missing.iter().map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(self.target, row).await?)) });
+        let reading =
+            missing.iter().map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(self.target, row).await?)) });
         let read: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
         let fetched = read.len();
         files.extend(read);
@@ -127,4 +128,3 @@ impl Follower<'_> {
 fn nothing() -> Failed {
     Failed::Missing("nothing was published there yet".to_owned())
 }
-

@@ -7,8 +7,10 @@
 //! converges.
 //!
 //! In reading order: [`target`] (with `folder` and `bucket`), [`record`] (the formats), [`changes`] (what has to be done),
-//! [`steps`] (doing it), [`rollback`], [`follow`], [`prune`], `staged` (a real edge is asked before anybody else is), [`audit`].
+//! [`steps`] (doing it), [`rollback`], [`follow`], [`prune`], `staged` (a real edge is asked before anybody else is), [`audit`],
+//! [`against`].
 
+pub mod against;
 pub mod audit;
 mod bucket;
 pub mod changes;

@@ -20,7 +20,8 @@ pub struct Pruned {
 /// Removes all but the newest `keep` generations, and objects older than `grace` seconds that none of those reaches. What a
 /// publisher is about to name is younger than that, or named by its claim. `dry` removes nothing.
 pub async fn prune(target: &Target, keep: usize, grace: u64, dry: bool) -> Result<Pruned, Failed> {
-    let (current, _) = read_current(target).await?.ok_or_else(|| Failed::Missing("nothing was published there yet".to_owned()))?;
+    let (current, _) =
+        read_current(target).await?.ok_or_else(|| Failed::Missing("nothing was published there yet".to_owned()))?;
     if current.next.is_some() {
         return Err(Failed::Missing("a publish is under way; prune when it has ended".to_owned()));
     }

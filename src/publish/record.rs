@@ -33,8 +33,7 @@ pub struct Current {
     pub at: String,
     /// Who made it live.
     pub by: String,
-    /// Claimed by a publisher whose documents are moving right now. Its record lies among the objects already, complete:
-    /// an edge may take it up before the documents do.
+    /// Claimed by a publisher whose documents are moving right now. Its record lies among the objects already, complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
 }
@@ -52,6 +51,8 @@ pub struct Next {
     pub by: String,
     /// When.
     pub at: String,
+    /// Whether an edge may take it up before its documents move: it knows at least what the live one knows.
+    pub early: bool,
     /// Grows while the claim is kept up.
     pub beat: u64,
 }
@@ -171,7 +172,9 @@ impl Record {
         if Index::id_of(&index.files) != record.about.id {
             return Err("its id does not fit its rows".to_owned());
         }
-        if !index.files.is_sorted_by(|a, b| a.path < b.path) || !index.files.iter().chain(&index.kept).all(|row| inside(&row.path)) {
+        if !index.files.is_sorted_by(|a, b| a.path < b.path)
+            || !index.files.iter().chain(&index.kept).all(|row| inside(&row.path))
+        {
             return Err("its rows are not in order".to_owned());
         }
         Ok(record)

@@ -40,7 +40,10 @@ pub struct Back {
 /// Puts an earlier generation together again.
 pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, Failed> {
     let live = opened.live.as_ref().ok_or_else(|| Failed::Missing("nothing was published there yet".to_owned()))?;
-    let of = wanted.generation.or(live.about.previous).ok_or_else(|| Failed::Missing("there is no generation before the first".to_owned()))?;
+    let of = wanted
+        .generation
+        .or(live.about.previous)
+        .ok_or_else(|| Failed::Missing("there is no generation before the first".to_owned()))?;
     if of >= live.about.generation {
         return Err(Failed::Missing(format!("generation {of} is not an earlier one: {} is live", live.about.generation)));
     }
@@ -113,7 +116,8 @@ async fn documents(target: &Target, old: &Index, live: &Index) -> Result<Outgoin
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let there: BTreeSet<(&str, &str)> = live.files.iter().map(|row| (row.path.as_str(), row.sha256.as_str())).collect();
     let differ = files.iter().filter(|row| !there.contains(&(row.path.as_str(), row.sha256.as_str())));
-    let reading = stream::iter(differ.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) }));
+    let reading =
+        stream::iter(differ.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) }));
     let read: Vec<(String, Bytes)> = reading.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
     let index = Index { id: Index::id_of(&files), files, ..Index::default() };
     Ok(Outgoing { index, files: read.into_iter().collect() })

@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "publishing tells the time")]
 
 use super::changes::{Before, Offered, Outgoing, Stage, Work, key_of, work};
-use super::record::{About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key};
+use super::folder::Folder;
+use super::record::{
+    About, Action, Artifact, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record, record_key,
+};
 use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
 use super::{Event, Failed, Settings};
 use crate::files::Fingerprint;
@@ -124,14 +127,9 @@ impl<'a> Opened<'a> {
     /// Asks for what must be refused: a write of the pointer under a condition that does not hold. It would change nothing
     /// but the pointer, and that to what it is.
     async fn probe(&self) -> Result<(), Failed> {
-        if matches!(self.target, Target::Folder(_)) {
-            return Ok(());
-        }
         let wrong = Version { tag: Some(format!("\"{}\"", "0".repeat(32))), number: Some("1".to_owned()) };
-        match self.target.swap(CURRENT, self.current.to_bytes(), Some(&wrong)).await? {
-            Swap::Refused => Ok(()),
-            Swap::Done(_) => Err(Failed::NoConditions),
-        }
+        let refused = self.target.refuses(CURRENT, self.current.to_bytes(), Some(&wrong)).await?;
+        if refused { Ok(()) } else { Err(Failed::NoConditions) }
     }
 
     /// Everything from the artifacts to the pointer.
@@ -158,7 +156,7 @@ impl<'a> Opened<'a> {
         let bytes = record.to_bytes();
         let sha256 = Sha256::of(&bytes).hex();
         self.ahead(&work, &bytes, &sha256).await?;
-        let mut claim = Claim::new(&self, &record, &sha256).await?;
+        let mut claim = Claim::new(&self, &record, &sha256, &work).await?;
         self.is_kept(&record).await?;
         self.settle(&work).await;
         self.documents(&work, &mut claim).await?;
@@ -249,10 +247,7 @@ impl<'a> Opened<'a> {
 
     /// Edges that follow the target know of a claim; they get the time to take the new site up before a document leads to it.
     async fn settle(&self, work: &Work) {
-        let known = self.live.as_ref().map(Record::index).unwrap_or_default();
-        let versions = work.documents.get(&Stage::Versions).into_iter().flatten();
-        let is_new = versions.into_iter().any(|document| known.row(&document.key).is_none());
-        if is_new && self.live.is_some() && !self.settings.settle.is_zero() {
+        if work.grows && self.live.is_some() && !self.settings.settle.is_zero() {
             (self.settings.tell)(&Event::Settling { seconds: self.settings.settle.as_secs_f64() });
             tokio::time::sleep(self.settings.settle).await;
         }
@@ -260,18 +255,17 @@ impl<'a> Opened<'a> {
 
     /// What can move, stage by stage, as long as the claim holds.
     async fn documents(&self, work: &Work, claim: &mut Claim) -> Result<(), Failed> {
+        let shrinks = work.shrinks && !work.grows;
         if let Target::Folder(folder) = self.target {
-            let moving = Stage::MOVING.iter().filter_map(|stage| work.documents.get(stage)).flatten();
-            let (public, private): (Vec<_>, Vec<_>) = moving.partition(|document| document.key.starts_with("public/"));
-            self.each(&private, async |document| self.target.put(document).await).await?;
-            let public: BTreeMap<&str, &[u8]> = public.iter().map(|document| (document.key.as_str(), &*document.bytes)).collect();
-            if !public.is_empty() {
-                (self.settings.tell)(&Event::Documents { stage: "public", documents: public.len() });
-                folder.exchange_public(&public)?;
-            }
-            return Ok(());
+            return self.documents_of_folder(work, folder, shrinks).await;
         }
-        for stage in Stage::MOVING {
+        for stage in Stage::moving(shrinks) {
+            if stage == Stage::Map && shrinks {
+                // Nothing names these any more, and the redirects still know what they lead to.
+                for key in work.gone.iter().filter(|key| key.starts_with("public/")) {
+                    self.target.delete(key).await?;
+                }
+            }
             let documents: Vec<&Document> = work.documents.get(&stage).into_iter().flatten().collect();
             self.tell_stage(stage, documents.len());
             for batch in documents.chunks(BATCH) {
@@ -280,6 +274,23 @@ impl<'a> Opened<'a> {
             }
         }
         claim.keep(self).await
+    }
+
+    /// The same in a folder, where all of `public/` moves in one step.
+    async fn documents_of_folder(&self, work: &Work, folder: &Folder, shrinks: bool) -> Result<(), Failed> {
+        let moving = Stage::moving(shrinks).into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
+        let (public, private): (Vec<_>, Vec<_>) = moving.partition(|document| document.key.starts_with("public/"));
+        let redirects = || self.each(&private, async |document| self.target.put(document).await);
+        if !shrinks {
+            redirects().await?;
+        }
+        let public: BTreeMap<&str, &[u8]> = public.iter().map(|document| (document.key.as_str(), &*document.bytes)).collect();
+        let gone: BTreeSet<&str> = work.gone.iter().filter(|key| key.starts_with("public/")).map(String::as_str).collect();
+        if !public.is_empty() || !gone.is_empty() {
+            (self.settings.tell)(&Event::Documents { stage: "public", documents: public.len() });
+            folder.exchange_public(&public, &gone)?;
+        }
+        if shrinks { redirects().await } else { Ok(()) }
     }
 
     /// The record, and then the pointer: from here on the new generation is live.
@@ -363,7 +374,8 @@ impl<'a> Opened<'a> {
             wanted.push((key_of(&row.path), row.sha256.clone()));
             wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
         }
-        let artifacts = live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
+        let artifacts =
+            live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
         wanted.extend(artifacts);
         wanted.sort();
         wanted.dedup();
@@ -390,7 +402,7 @@ struct Claim {
 }
 
 impl Claim {
-    async fn new(opened: &Opened<'_>, record: &Record, sha256: &str) -> Result<Self, Failed> {
+    async fn new(opened: &Opened<'_>, record: &Record, sha256: &str, work: &Work) -> Result<Self, Failed> {
         let about = &record.about;
         let next = Next {
             generation: about.generation,
@@ -398,6 +410,7 @@ impl Claim {
             record: sha256.to_owned(),
             by: about.by.clone(),
             at: about.at.clone(),
+            early: work.grows || !work.shrinks,
             beat: 0,
         };
         let current = Current { next: Some(next), ..opened.current.clone() };
@@ -434,12 +447,13 @@ impl Claim {
 async fn first(target: &Target) -> Result<Live, Failed> {
     let current = Current::default();
     let made = target.swap(CURRENT, current.to_bytes(), None).await?;
-    let again = target.swap(CURRENT, current.to_bytes(), None).await?;
-    match (made, again) {
-        (Swap::Done(version), Swap::Refused) => Ok(Live { current, version, record: None }),
-        (_, Swap::Done(_)) => Err(Failed::NoConditions),
+    if !target.refuses(CURRENT, current.to_bytes(), None).await? {
+        return Err(Failed::NoConditions);
+    }
+    match made {
+        Swap::Done(version) => Ok(Live { current, version, record: None }),
         // Another publisher makes it at this moment.
-        (Swap::Refused, Swap::Refused) => Live::read(target).await?.ok_or(Failed::NoConditions),
+        Swap::Refused => Live::read(target).await?.ok_or(Failed::NoConditions),
     }
 }
 

@@ -146,6 +146,15 @@ impl Target {
         }
     }
 
+    /// Whether a store refuses to write an object under a condition that does not hold. One that does not has written it.
+    pub async fn refuses(&self, key: &str, bytes: Bytes, state: Option<&Version>) -> Result<bool, TargetError> {
+        match self {
+            // Our own writer does.
+            Self::Folder(_) => Ok(true),
+            Self::Bucket(bucket) => bucket.refuses(key, bytes, state).await,
+        }
+    }
+
     /// Sends a file that is not there yet, in pieces; false when it is there already.
     pub async fn send(&self, key: &str, file: &Path, metadata: &Metadata) -> Result<bool, TargetError> {
         match self {

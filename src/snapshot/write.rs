@@ -145,7 +145,8 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
 
 /// Notes in a site's index which generation it has become by being published.
 pub fn set_generation(folder: &Path, generation: u64) -> Result<(), Problem> {
-    let cannot = |error: &dyn std::fmt::Display| Problem::of_file(folder.join(INDEX).display(), format!("cannot be written: {error}"));
+    let cannot =
+        |error: &dyn std::fmt::Display| Problem::of_file(folder.join(INDEX).display(), format!("cannot be written: {error}"));
     let mut index = read_index(folder).map_err(|damage| Problem::general(damage.to_string()))?;
     index.generation = generation;
     let put = || -> io::Result<()> {
