@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request as it came in; `status` is 0 when it got no answer."""
+    """A request as it came in; `status` is 0 when it got no answer. What removes several objects has their keys in `key`."""
 
     method: str
     key: str
@@ -203,7 +203,7 @@ class Stub:
 
     def _of_bucket(self, method: str, query: dict[str, str], body: bytes) -> Answer:
         if method == "POST" and "delete" in query:
-            keys = [element.text or "" for element in xml.etree.ElementTree.fromstring(body).iter() if local_name(element) == "Key"]
+            keys = keys_in(body)
             for key in keys:
                 self.objects.pop(key, None)
             deleted = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
@@ -256,8 +256,10 @@ def credentials(endpoint: str, access_key: str, secret_key: str) -> dict[str, st
     return dict(zip(names, [endpoint, access_key, secret_key, REGION]))
 
 
-def local_name(element) -> str:
-    return element.tag.rsplit("}", 1)[-1]
+def keys_in(body: bytes) -> list[str]:
+    """Of a request that removes several objects."""
+    elements = xml.etree.ElementTree.fromstring(body).iter()
+    return [element.text or "" for element in elements if element.tag.rsplit("}", 1)[-1] == "Key"]
 
 
 def in_xml(name: str, inside: str, status: int = 200) -> Answer:
@@ -351,6 +353,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = self.rfile.read(length)
             if len(body) < length:
                 raise Cut
+            if query == "delete":
+                asked = asked._replace(key=" ".join(keys_in(body)))
             answer = self._carry_out(fault, bucket, key, query, headers, body)
             stub.note(asked._replace(status=answer.status))
             asked = None
