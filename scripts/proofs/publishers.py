@@ -51,7 +51,7 @@ def in_folder(where: pathlib.Path) -> Place:
 
 def in_bucket(held: Bucket) -> Place:
     parts = ["public/", "private/", "artifacts/", "current"]
-    return Place(TARGET, held.environment(), lambda: held.objects(PREFIX, *parts))
+    return Place(f"s3://{BUCKET}/race", held.environment(), lambda: held.objects("race/", *parts))
 
 
 def change(sources: Sources, number: int, who: int) -> None:
@@ -319,8 +319,6 @@ def run() -> str:
     with folder() as where, bucket(where / "seaweed") as held:
         for name, place in [("folder", in_folder(where)), ("bucket", in_bucket(held))]:
             race(where / name, place)
-        for key in held.keys(PREFIX):
-            held.client.delete_object(Bucket=BUCKET, Key=key)
         read = read_throughout(where / "reader", held)
     return (
         f"{PUBLISHERS} publishers, {ROUNDS} rounds on a folder and {ROUNDS} on SeaweedFS: each time one won, the others ended with 4 "
