@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -103,19 +103,18 @@ pub fn store(from: &Path, folder: &Path, key: &StorageKey, expected: &Hashed) ->
         if !fs::canonicalize(parent)?.starts_with(fs::canonicalize(folder)?) {
             return Err(io::Error::other("a link on the way leads out of the artifacts' folder"));
         }
-        let mut temporary = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .tempfile_in(parent)?;
+        // Without a name until it is whole: a killed run leaves nothing behind.
+        let mut temporary = Unnamed::new(parent)?;
         // A clone where the file system can, never a link: an in-place rebuild of the original would change it.
         let mut source = File::open(from)?;
-        if rustix::fs::ioctl_ficlone(temporary.as_file(), &source).is_err() {
-            io::copy(&mut source, temporary.as_file_mut())?;
+        if rustix::fs::ioctl_ficlone(temporary.file(), &source).is_err() {
+            io::copy(&mut source, temporary.file())?;
         }
-        temporary.as_file().sync_all()?;
-        let copied = hash_open(&File::open(temporary.path())?, |_| ())?;
+        temporary.file().sync_all()?;
+        temporary.file().rewind()?;
+        let copied = hash_open(temporary.file(), |_| ())?;
         if copied == *expected {
-            temporary.persist_noclobber(&target).map_err(|error| error.error)?;
+            temporary.name(&target)?;
             File::open(parent)?.sync_all()?;
         }
         Ok(copied)
@@ -124,6 +123,44 @@ pub fn store(from: &Path, folder: &Path, key: &StorageKey, expected: &Hashed) ->
         Ok(copied) if copied == *expected => Ok(true),
         Ok(_) => Err(format!("{}: changed while it was being copied", from.display())),
         Err(error) => Err(format!("{}: cannot be written: {error}", target.display())),
+    }
+}
+
+/// A file that gets its name when it is finished; on file systems that have none without a name, a temporary one.
+enum Unnamed {
+    Nameless(File),
+    Temporary(tempfile::NamedTempFile),
+}
+
+impl Unnamed {
+    fn new(folder: &Path) -> io::Result<Self> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        match openat(CWD, folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+                tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(folder).map(Self::Temporary)
+            }
+        }
+    }
+
+    fn file(&mut self) -> &mut File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Temporary(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives it its name, unless something has it.
+    fn name(self, target: &Path) -> io::Result<()> {
+        use rustix::fs::{AtFlags, CWD, linkat};
+        match self {
+            Self::Nameless(file) => {
+                let open = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+                linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+            }
+            Self::Temporary(file) => file.persist_noclobber(target).map(|_| ()).map_err(|error| error.error),
+        }
     }
 }
 
@@ -258,11 +295,10 @@ impl Cache {
     /// A folder that may not be written to is read again next time.
     fn write(&self, folder: &Path) {
         let put = || -> io::Result<()> {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-            let mut file = tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(folder)?;
-            file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
-            file.persist(Self::path(folder)).map_err(|error| error.error)?;
-            Ok(())
+            // Of this name alone, so that a killed run's is the next one's. Two at a time may spoil it; then it is read as none.
+            let temporary = folder.join(format!("{TEMPORARY}hashes"));
+            File::create(&temporary)?.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
+            fs::rename(&temporary, Self::path(folder))
         };
         let _ = put();
     }

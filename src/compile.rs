@@ -5,7 +5,7 @@ use crate::catalog::{self, Catalog};
 use crate::exports;
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Damage, Previous, Written, read_index, write};
+use crate::snapshot::{Built, Damage, Previous, Written, finish_swap, read_index, write};
 use crate::source;
 use crate::views;
 use std::path::{Path, PathBuf};
@@ -182,5 +182,10 @@ fn settled(path: &Path) -> PathBuf {
 pub fn lock_out(out: &Path) -> Result<Option<std::fs::File>, Problem> {
     let out = settled(out);
     let Some(parent) = out.ancestors().skip(1).find(|parent| parent.is_dir()) else { return Ok(None) };
-    crate::files::lock(parent).map(Some).map_err(|error| Problem::of_file(parent.display(), format!("cannot be locked: {error}")))
+    let held = crate::files::lock(parent);
+    let held = held.map_err(|error| Problem::of_file(parent.display(), format!("cannot be locked: {error}")))?;
+    let unfinished =
+        |error| Problem::of_file(out.display(), format!("a build that was cut off there cannot be finished: {error}"));
+    finish_swap(&out).map_err(unfinished)?;
+    Ok(Some(held))
 }

@@ -54,6 +54,16 @@ impl Fingerprint {
     }
 }
 
+/// Removes files of this prefix directly in a folder: what a killed writer left there. For whoever keeps other writers out.
+pub fn remove_stale(folder: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let _ = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+        }
+    }
+}
+
 /// Waits until no other writer holds this folder, up to a minute, and holds it until dropped. The lock is on the folder
 /// itself, so it leaves nothing behind; where folders can't be locked, there is none.
 pub fn lock(folder: &Path) -> io::Result<File> {

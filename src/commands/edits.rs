@@ -164,7 +164,12 @@ pub(super) fn withdraw(key: &'static str, arguments: &Withdraw, console: &Consol
         None if *undo && there.is_none() => return nothing(console, &format!("{version} is not {key}")),
         None => session.edit_manifest(version, &[Edit::Remove(vec![key.into()])])?,
         Some(reason) if there.as_ref().is_some_and(|at| at.value == *reason) => {
-            return nothing(console, &format!("{version} is already {key} for that reason"));
+            let is_pinned = session.pins().iter().any(|(_, pin, _)| pin == version);
+            if !is_pinned || (repin.is_none() && !unpin) {
+                return nothing(console, &format!("{version} is already {key} for that reason"));
+            }
+            // Killed between the two files, an earlier run has left the pin to this one.
+            session.move_pins(version, repin.as_ref(), *unpin)?;
         }
         Some(reason) => {
             session.move_pins(version, repin.as_ref(), *unpin)?;

@@ -85,7 +85,9 @@ async fn publish(
     }
     compiled.write(&options)?;
     if opened.is_live(&built.index.id, &offered) {
-        return Ok(opened.nothing_new().await);
+        let published = opened.nothing_new().await;
+        set_generation(out, published.generation)?;
+        return Ok(published);
     }
     let local = arguments.folders.artifacts.is_dir().then_some(arguments.folders.artifacts.as_path());
     let addresses = staged::ask(out, local).await?;

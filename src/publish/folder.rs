@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where sites are published to folders")]
 
 use super::target::{Listed, Object, Swap, TargetError, Version};
-use crate::files::{open_regular, read_regular};
+use crate::files::{open_regular, read_regular, remove_stale};
 use crate::words::{Hasher, Sha256};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,18 +50,9 @@ impl Folder {
         }
         *held = hold().map_err(|error| self.failed("", &error))?;
         if held.is_some() {
-            self.remove_stale();
+            remove_stale(&self.path, TEMPORARY);
         }
         Ok(held.is_some())
-    }
-
-    /// Removes what killed publishers left behind.
-    fn remove_stale(&self) {
-        let stale = |entry: &walkdir::DirEntry| entry.file_name().to_string_lossy().starts_with(TEMPORARY);
-        for entry in walkdir::WalkDir::new(&self.path).min_depth(1).max_depth(1).into_iter().filter_map(Result::ok).filter(stale)
-        {
-            let _ = if entry.file_type().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
-        }
     }
 
     pub(super) fn read(&self, key: &str) -> Result<Option<Object>, TargetError> {

@@ -7,6 +7,7 @@ use super::target::Target;
 use super::{Failed, read_row};
 use crate::artifacts;
 use crate::compile::lock_out;
+use crate::files::remove_stale;
 use crate::problem::Problem;
 use crate::snapshot::{Built, Files, Previous, Row, read_files, write};
 use crate::words::{StorageKey, Word};
@@ -15,6 +16,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// What a file is called until it is whole.
+const TEMPORARY: &str = ".agent-releases-follow-";
 /// Requests under way at a time.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -88,6 +91,9 @@ impl Follower<'_> {
 
     async fn mirror_artifacts(&self, record: &Record) -> Result<usize, Failed> {
         let Some(folder) = self.artifacts else { return Ok(0) };
+        if self.seen.is_none() {
+            remove_stale(folder, TEMPORARY);
+        }
         let missing = record.artifacts.iter().filter(|artifact| !folder.join(&artifact.0).exists());
         let fetching = missing.map(|artifact| self.fetch(folder, artifact));
         let fetched: Vec<()> = stream::iter(fetching).buffer_unordered(4).try_collect().await?;
@@ -100,7 +106,7 @@ impl Follower<'_> {
         let wrong = |why: String| Failed::Artifact { key: key.clone(), why };
         let parsed = StorageKey::parse(key).map_err(|expected| wrong(format!("expected {expected}")))?;
         std::fs::create_dir_all(folder).map_err(|error| wrong(error.to_string()))?;
-        let temporary = tempfile::Builder::new().prefix(".agent-releases-").tempfile_in(folder);
+        let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
         let temporary = temporary.map_err(|error| wrong(format!("cannot be written: {error}")))?;
         let Some((there_size, there)) = self.target.fetch(&format!("artifacts/{key}"), temporary.path()).await? else {
             return Err(wrong("is not on the target".to_owned()));

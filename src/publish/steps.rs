@@ -10,7 +10,7 @@ use super::record::{
 use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
 use super::{Event, Failed, Settings};
 use crate::files::Fingerprint;
-use crate::snapshot::is_tile;
+use crate::snapshot::{Row, is_tile};
 use crate::words::{Sha256, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -20,8 +20,6 @@ use std::time::{Duration, Instant};
 
 /// Requests under way at a time.
 const SIDE_BY_SIDE: usize = 8;
-/// Documents of a stage between two looks at the clock.
-const BATCH: usize = 64;
 /// A claim says that it is alive when so much time has passed.
 const BEAT: Duration = Duration::from_secs(5);
 /// How often a claim of somebody else is looked at.
@@ -159,8 +157,14 @@ impl<'a> Opened<'a> {
         let mut claim = Claim::new(&self, &record, &sha256, &work).await?;
         self.is_kept(&record).await?;
         self.settle(&work).await;
-        self.documents(&work, &mut claim).await?;
-        self.point(claim, &record, bytes).await?;
+        let moved = match self.documents(&work, &mut claim).await {
+            Ok(()) => self.point(claim, &record, bytes).await,
+            Err(error) => Err(error),
+        };
+        if let Err(Failed::Overtaken { .. }) = &moved {
+            self.give_way(&work).await?;
+        }
+        moved?;
         (self.settings.tell)(&Event::Live { generation, id: &record.about.id });
         let left = self.remove(&work).await;
         let (documents, artifacts) = (work.documents(), work.artifacts.len());
@@ -268,7 +272,7 @@ impl<'a> Opened<'a> {
             }
             let documents: Vec<&Document> = work.documents.get(&stage).into_iter().flatten().collect();
             self.tell_stage(stage, documents.len());
-            for batch in documents.chunks(BATCH) {
+            for batch in documents.chunks(SIDE_BY_SIDE) {
                 claim.keep(self).await?;
                 self.each(batch, async |document| self.target.put(document).await).await?;
             }
@@ -291,6 +295,27 @@ impl<'a> Opened<'a> {
             folder.exchange_public(&public, &gone)?;
         }
         if shrinks { redirects().await } else { Ok(()) }
+    }
+
+    /// Somebody took this publisher for dead and went on. What it wrote since is put back to what they made live.
+    async fn give_way(&self, work: &Work) -> Result<(), Failed> {
+        let Some(live) = Live::read(self.target).await? else { return Ok(()) };
+        // Whoever is at work right now writes everything again that this one may have written.
+        let (None, Some(record)) = (&live.current.next, &live.record) else { return Ok(()) };
+        let index = record.index();
+        let rows: BTreeMap<String, &Row> = index.files.iter().map(|row| (key_of(&row.path), row)).collect();
+        let moved = Stage::moving(false).into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
+        for key in moved.map(|document| &document.key).chain(&work.gone) {
+            match rows.get(key) {
+                Some(row) => {
+                    let bytes = read_object(self.target, row).await?;
+                    self.target.put(&Document { key: key.clone(), bytes, metadata: Metadata::of_row(row) }).await?;
+                }
+                None if key.starts_with("public/") || key.starts_with("private/") => self.target.delete(key).await?,
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// The record, and then the pointer: from here on the new generation is live.
@@ -467,6 +492,13 @@ async fn overtaken(target: &Target) -> Failed {
         Ok(None) => Failed::Overtaken { generation: 0, by: String::new(), at: String::new() },
         Err(error) => error.into(),
     }
+}
+
+/// The bytes of a document that can move, from where nobody moves them.
+async fn read_object(target: &Target, row: &Row) -> Result<Bytes, Failed> {
+    let object = target.read(&object_key(&row.sha256)).await?;
+    let missing = || Failed::Missing(format!("{}: its bytes ({}) are not on the target any more", row.path, row.sha256));
+    object.map(|object| object.bytes).ok_or_else(missing)
 }
 
 fn digest_of(path: &Path) -> Option<String> {

@@ -12,7 +12,7 @@ pub use build::{Built, Snapshot};
 pub use index::{Encoding, Form, Index, Row, is_tile};
 pub use read::{Damage, Files, is_intact, read_files, read_index};
 #[cfg(feature = "cli")]
-pub use write::{Previous, Written, set_generation, write};
+pub use write::{Previous, Written, finish_swap, set_generation, write};
 
 /// The name of the index.
 pub const INDEX: &str = "snapshot.json";

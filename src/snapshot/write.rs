@@ -7,6 +7,7 @@
 
 use super::index::{Index, Row, is_tile};
 use super::{Built, INDEX, is_intact, read_index};
+use crate::files::remove_stale;
 use crate::problem::Problem;
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -118,7 +119,8 @@ pub fn write(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Re
     let absolute = std::path::absolute(folder).map_err(|error| cannot("find the folder", error))?;
     let target = fs::canonicalize(&absolute).unwrap_or(absolute);
     let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    remove_stale(parent, &target);
+    // Whoever writes holds the lock, so none of these is somebody's.
+    remove_stale(parent, &staging_prefix(&target));
     if let Some(previous) = previous {
         // Whoever follows a published site knows its generation; a build keeps that of what it replaces.
         if built.index.generation == 0 {
@@ -148,7 +150,9 @@ pub fn set_generation(folder: &Path, generation: u64) -> Result<(), Problem> {
     let cannot =
         |error: &dyn std::fmt::Display| Problem::of_file(folder.join(INDEX).display(), format!("cannot be written: {error}"));
     let mut index = read_index(folder).map_err(|damage| Problem::general(damage.to_string()))?;
-    index.generation = generation;
+    if std::mem::replace(&mut index.generation, generation) == generation {
+        return Ok(());
+    }
     let put = || -> io::Result<()> {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         // Beside the folder: a killed run leaves nothing in it that is not the snapshot's.
@@ -171,16 +175,6 @@ fn index_bytes(index: &Index) -> io::Result<Vec<u8>> {
 /// What a tree beside its place is called until it is exchanged.
 fn staging_prefix(target: &Path) -> String {
     format!(".agent-releases-{}-", target.file_name().unwrap_or_default().to_string_lossy())
-}
-
-/// Removes what a killed build left behind. Whoever writes holds the lock, so none of these is somebody's.
-fn remove_stale(parent: &Path, target: &Path) {
-    let prefix = staging_prefix(target);
-    for entry in fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok) {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// Folders that somebody closed to others stay closed.
@@ -289,21 +283,46 @@ fn swap_entries(staging: &Path, target: &Path) -> io::Result<()> {
         }
         fs::create_dir(folder)?;
     }
-    let mut names: Vec<_> =
-        fs::read_dir(staging)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
-    names.sort_by_key(|name| (name == INDEX, name.clone()));
-    for name in &names {
+    let (coming, there) = (names(staging)?, names(target)?);
+    for name in &coming {
         copy_tree(&staging.join(name), &inside.join(name))?;
     }
     rustix::fs::syncfs(fs::File::open(&inside)?)?;
-    for name in &names {
-        if target.join(name).exists() {
-            fs::rename(target.join(name), away.join(name))?;
+    for name in there.iter().filter(|name| !coming.contains(name) && *name != COMING && *name != GOING) {
+        fs::rename(target.join(name), away.join(name))?;
+    }
+    move_in(target)
+}
+
+/// The names in a folder; the index is the last of them.
+fn names(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names: Vec<_> = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+    names.sort_by_key(|name| (name == INDEX, name.clone()));
+    Ok(names)
+}
+
+/// Moves what is coming into its places, and what is there out of them; as often as it takes.
+fn move_in(target: &Path) -> io::Result<()> {
+    let (inside, away) = (target.join(COMING), target.join(GOING));
+    for name in names(&inside)? {
+        if target.join(&name).exists() {
+            fs::rename(target.join(&name), away.join(&name))?;
         }
-        fs::rename(inside.join(name), target.join(name))?;
+        fs::rename(inside.join(&name), target.join(&name))?;
     }
     fs::remove_dir_all(&away)?;
     fs::remove_dir_all(&inside)
+}
+
+/// Finishes, or takes back, an exchange in steps that was killed. For whoever keeps other writers out.
+pub fn finish_swap(folder: &Path) -> io::Result<()> {
+    let (inside, away) = (folder.join(COMING), folder.join(GOING));
+    let is_empty = |folder: &Path| fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    if inside.exists() && !is_empty(&away) {
+        return move_in(folder);
+    }
+    // Nothing has been moved yet, or everything has.
+    [inside, away].iter().filter(|folder| folder.exists()).try_for_each(fs::remove_dir_all)
 }
 
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {

@@ -5,6 +5,7 @@
 use super::edit::scalar;
 use super::load::{CATALOG, MAX_MANIFEST, Sources, stem_of};
 use super::{catalog_file, manifest};
+use crate::files::remove_stale;
 use crate::problem::{Problem, SourceFile, escaped};
 use crate::words::{Channel, FileName, Guid, HttpsUrl, Platform, Sha256, Timestamp, Version};
 use std::fs::{self, File};
@@ -137,6 +138,8 @@ pub fn write_source(path: &Path, text: &str) -> Result<(), Problem> {
     // A link is followed: what it points to is the file that somebody chose.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().unwrap_or(Path::new("."));
+    // Whoever writes holds the folder's lock, so what lies there is a killed writer's.
+    remove_stale(folder, TEMPORARY);
     let put = || -> io::Result<()> {
         let mode = fs::metadata(&target).map(|metadata| metadata.permissions()).ok();
         let mut file = tempfile::Builder::new()
