@@ -99,6 +99,36 @@ def check_stolen(stub: Stub, where: pathlib.Path, first: Scenario, other: Scenar
     return not wrong
 
 
+def check_both_stopped(stub: Stub, where: pathlib.Path, first: Scenario, other: Scenario, number: int) -> None:
+    """As above, but the other one is in the middle of its own documents when the first goes on and gives up."""
+    what = f"stopped at request {number} ({first.requests[number - 1].key}), taken over, gone on in the middle of that"
+    stub.forget(first.before, Fault("stop", number))
+    folders = [where / f"both-{number}-{name}" for name in ["first", "other"]]
+    for here in folders:
+        here.mkdir()
+    stopped = [start(folders[0], stub.environment(), *first.command, "--by", "the first")]
+    stub.victim = stopped[0]
+    try:
+        until(f"{what}: stopped", lambda: stub.reached.is_set() and state_of(stopped[0]) == "T")
+        # Heads are written last: all but two are there.
+        middle = claim_of(other) + 1 + len([asked for asked in other.requests[claim_of(other) :] if asked.method == "PUT"]) - 4
+        stub.forget(fault=Fault("stop", middle))
+        stopped.append(start(folders[1], stub.environment(), *other.command, "--by", "the other"))
+        stub.victim = stopped[1]
+        until(f"{what}: the other one stopped", lambda: stub.reached.is_set() and state_of(stopped[1]) == "T")
+        stopped[0].send_signal(signal.SIGCONT)
+        loser = finish(stopped[0])
+        stopped[1].send_signal(signal.SIGCONT)
+        winner = finish(stopped[1])
+    finally:
+        for process in stopped:
+            process.send_signal(signal.SIGCONT)
+    expect(loser.code == 4 and "the other published first" in loser.err, f"{what}: the first one ends with 4, found {loser}")
+    expect(winner.code == 0, f"{what}: the other one publishes, found {winner}")
+    now = stub.below(PREFIX)
+    expect_none(problems(now) + differences(other.clean, now, leftovers=True), what)
+
+
 def state_of(process: subprocess.Popen) -> str:
     text = pathlib.Path(f"/proc/{process.pid}/stat").read_text()
     return text.rsplit(")", 1)[1].split()[0]
@@ -150,7 +180,9 @@ def stolen(where: pathlib.Path) -> str:
         for pause in pauses
     ]
     at_once = sum(in_parallel(where, tasks))
-    return f"{len(tasks)} publishers that were stopped in the middle and taken over ended with 4, named the winner, and the target "\
+    both = [lambda stub, where, number=number: check_both_stopped(stub, where, first, other, number) for number in chosen]
+    in_parallel(where, both)
+    return f"{len(tasks) + len(both)} publishers that were stopped in the middle and taken over ended with 4, named the winner, and the target "\
         f"converged ({at_once} times nothing had to be done for it); without conditions (the control) both won"
 
 
