@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where artifacts are read and stored")]
 
 use crate::catalog::{Artifact, Catalog, Release};
-use crate::files::{open_regular, read_regular};
+use crate::files::{Unnamed, open_regular, read_regular};
 use crate::problem::Problem;
 use crate::store::Store;
 use crate::words::{Hasher, Sha256, StorageKey, Word};
@@ -123,44 +123,6 @@ pub fn store(from: &Path, folder: &Path, key: &StorageKey, expected: &Hashed) ->
         Ok(copied) if copied == *expected => Ok(true),
         Ok(_) => Err(format!("{}: changed while it was being copied", from.display())),
         Err(error) => Err(format!("{}: cannot be written: {error}", target.display())),
-    }
-}
-
-/// A file that gets its name when it is finished; on file systems that have none without a name, a temporary one.
-enum Unnamed {
-    Nameless(File),
-    Temporary(tempfile::NamedTempFile),
-}
-
-impl Unnamed {
-    fn new(folder: &Path) -> io::Result<Self> {
-        use rustix::fs::{CWD, Mode, OFlags, openat};
-        match openat(CWD, folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
-            Ok(file) => Ok(Self::Nameless(file.into())),
-            Err(_) => {
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-                tempfile::Builder::new().prefix(TEMPORARY).permissions(mode).tempfile_in(folder).map(Self::Temporary)
-            }
-        }
-    }
-
-    fn file(&mut self) -> &mut File {
-        match self {
-            Self::Nameless(file) => file,
-            Self::Temporary(file) => file.as_file_mut(),
-        }
-    }
-
-    /// Gives it its name, unless something has it.
-    fn name(self, target: &Path) -> io::Result<()> {
-        use rustix::fs::{AtFlags, CWD, linkat};
-        match self {
-            Self::Nameless(file) => {
-                let open = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-                linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
-            }
-            Self::Temporary(file) => file.persist_noclobber(target).map(|_| ()).map_err(|error| error.error),
-        }
     }
 }
 

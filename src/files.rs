@@ -54,6 +54,50 @@ impl Fingerprint {
     }
 }
 
+/// A file that gets its name when it is finished; on file systems that have none without a name, a temporary one.
+#[cfg(feature = "cli")]
+pub enum Unnamed {
+    /// It has none yet.
+    Nameless(File),
+    /// It has one that nobody looks for.
+    Temporary(tempfile::NamedTempFile),
+}
+
+#[cfg(feature = "cli")]
+impl Unnamed {
+    /// On its way into this folder.
+    pub fn new(folder: &Path) -> io::Result<Self> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        match openat(CWD, folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o666)) {
+            Ok(file) => Ok(Self::Nameless(file.into())),
+            Err(_) => {
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+                tempfile::Builder::new().prefix(".agent-releases-").permissions(mode).tempfile_in(folder).map(Self::Temporary)
+            }
+        }
+    }
+
+    /// The file itself.
+    pub fn file(&mut self) -> &mut File {
+        match self {
+            Self::Nameless(file) => file,
+            Self::Temporary(file) => file.as_file_mut(),
+        }
+    }
+
+    /// Gives it its name, unless something has it: then `AlreadyExists`.
+    pub fn name(self, target: &Path) -> io::Result<()> {
+        use rustix::fs::{AtFlags, CWD, linkat};
+        match self {
+            Self::Nameless(file) => {
+                let open = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+                linkat(CWD, open, CWD, target, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from)
+            }
+            Self::Temporary(file) => file.persist_noclobber(target).map(|_| ()).map_err(|error| error.error),
+        }
+    }
+}
+
 /// Removes files of this prefix directly in a folder: what a killed writer left there. For whoever keeps other writers out.
 pub fn remove_stale(folder: &Path, prefix: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where sites are published to folders")]
 
 use super::target::{Listed, Object, Swap, TargetError, Version};
-use crate::files::{open_regular, read_regular, remove_stale};
+use crate::files::{Unnamed, open_regular, read_regular, remove_stale};
 use crate::words::{Hasher, Sha256};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,12 +64,30 @@ impl Folder {
     }
 
     pub(super) fn create(&self, key: &str, bytes: &[u8]) -> Result<bool, TargetError> {
-        if self.path.join(key).exists() {
-            return Ok(false);
-        }
-        self.put(key, bytes).map(|()| true)
+        self.place_new(key, |file| file.write_all(bytes)).map_err(|error| self.failed(key, &error))
     }
 
+    /// Writes a file that has no name until it is whole; false when something has that name. Several publishers may do this
+    /// at the same time.
+    fn place_new(&self, key: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<bool> {
+        let target = self.path.join(key);
+        if target.exists() {
+            return Ok(false);
+        }
+        let parent = target.parent().unwrap_or(&self.path);
+        self.make_folder(parent)?;
+        let mut file = Unnamed::new(parent)?;
+        write(file.file())?;
+        file.file().sync_all()?;
+        match file.name(&target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            named => named?,
+        }
+        File::open(parent)?.sync_all()?;
+        Ok(true)
+    }
+
+    /// Of whoever holds the folder.
     pub(super) fn put(&self, key: &str, bytes: &[u8]) -> Result<(), TargetError> {
         self.place(key, |file| file.write_all(bytes)).map_err(|error| self.failed(key, &error))
     }
@@ -118,9 +136,6 @@ impl Folder {
     }
 
     pub(super) fn send(&self, key: &str, file: &Path) -> Result<bool, TargetError> {
-        if self.path.join(key).exists() {
-            return Ok(false);
-        }
         let copy = |to: &mut File| {
             let mut from = open_regular(file)?.0;
             // A clone where the file system can; never a link, which an in-place rebuild of the original would change.
@@ -129,7 +144,7 @@ impl Folder {
             }
             Ok(())
         };
-        self.place(key, copy).map(|()| true).map_err(|error| self.failed(key, &error))
+        self.place_new(key, copy).map_err(|error| self.failed(key, &error))
     }
 
     pub(super) fn digest(&self, key: &str) -> Result<Option<(u64, Sha256)>, TargetError> {

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const SIDE_BY_SIDE: usize = 8;
 /// A claim says that it is alive when so much time has passed.
 const BEAT: Duration = Duration::from_secs(5);
+/// How often a pointer is looked for that somebody is making.
+const FIRST_LOOKS: u32 = 10;
 /// How often a claim of somebody else is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -218,10 +220,14 @@ impl<'a> Opened<'a> {
         let objects = work.documents.get(&Stage::Objects).into_iter().flatten().chain([&record]);
         let objects: Vec<&Document> = objects.collect();
         self.tell_stage(Stage::Objects, objects.len());
-        self.each(&objects, async |document| self.target.create(document).await.map(|_| ())).await?;
+        let write = async |document: &Document| match self.repairs {
+            true => self.target.put(document).await,
+            false => self.target.create(document).await.map(|_| ()),
+        };
+        self.each(&objects, write).await?;
         let tiles: Vec<&Document> = work.documents.get(&Stage::Tiles).into_iter().flatten().collect();
         self.tell_stage(Stage::Tiles, tiles.len());
-        self.each(&tiles, async |document| self.target.put(document).await).await
+        self.each(&tiles, write).await
     }
 
     async fn each(
@@ -478,7 +484,15 @@ async fn first(target: &Target) -> Result<Live, Failed> {
     match made {
         Swap::Done(version) => Ok(Live { current, version, record: None }),
         // Another publisher makes it at this moment.
-        Swap::Refused => Live::read(target).await?.ok_or(Failed::NoConditions),
+        Swap::Refused => {
+            for _ in 0..FIRST_LOOKS {
+                if let Some(live) = Live::read(target).await? {
+                    return Ok(live);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(overtaken(target).await)
+        }
     }
 }
 
