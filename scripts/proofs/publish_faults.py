@@ -129,7 +129,8 @@ def abandoned(made: dict[str, Scenario], where: pathlib.Path, stub: Stub) -> tup
     other = first_again.copy(where / "other")
     other.change("1.0.0", notes_url="https://example.com/other")
     last = play(stub, where, "what was live", second.before, publish_command(Sources.at(where / "first")))
-    plays = [play(stub, where, name, second.before, publish_command(it)) for name, it in [("a note", first_again), ("another", other)]]
+    changed = {"a note": first_again, "another": other}
+    plays = [play(stub, where, name, second.before, publish_command(it)) for name, it in changed.items()]
     numbers = range(claim_of(second) + 1, len(second.requests) + 1)
     numbers = random.Random(2).sample(numbers, 3) if QUICK else numbers
     ways = {"one": [plays[0]], "the one before": [last], "two": [plays[1], last]}
@@ -280,13 +281,15 @@ def run() -> str:
         lost = [case for case in spread(second, ["lost"], 20) if second.requests[case.fault.number - 1].method == "PUT"]
         lost = [case for case in lost if second.requests[case.fault.number - 1].status == 200]
         noticed = in_parallel(where, list(map(bound(check_lost), lost)))
+    requests = sum(len(scenario.requests) for scenario in made.values())
     codes = collections.Counter(one.code for one in ended if one.code >= 0)
+    exits = ", ".join(f"{code} ({count:,})" for code, count in sorted(codes.items()))
     return (
-        f"{len(made)} ways to publish, {sum(len(scenario.requests) for scenario in made.values())} requests, {writes} writes in their "
-        f"order, {compared} objects with what is kept beside them; {len(every)} faults ({', '.join(KINDS)}): nothing dangled, "
-        f"exit codes {', '.join(f'{code} ({count})' for code, count in sorted(codes.items()))}, one more run ended like a clean one; "
-        f"{len(ways) * len(killed)} times something else was published over killed ones; {len(late)} answers that never came; "
-        f"{len(outages)} outages; {len(lost)} writes that a store lost (the control) were found, {sum(noticed)} by the program itself"
+        f"{len(made)} ways to publish, {requests} requests, {writes} writes in their order, {compared} objects with what is kept "
+        f"beside them; {len(every):,} faults ({', '.join(KINDS)}): nothing dangled, exit codes {exits}, one more run ended like a "
+        f"clean one; {len(ways) * len(killed)} times something else was published over killed ones; {len(late)} answers that never "
+        f"came; {len(outages)} outages; {len(lost)} writes that a store lost (the control) were found, {sum(noticed)} by the "
+        "program itself"
     )
 
 

@@ -1,6 +1,7 @@
 """Proves that of publishers at the same time one wins, and that readers never meet a download that leads nowhere."""
 
 # By pip: botocore, and SeaweedFS, an S3 server with conditional writes.
+import concurrent.futures
 import contextlib
 import hashlib
 import itertools
@@ -101,7 +102,8 @@ def unlike(objects: dict[str, Stored], site: pathlib.Path, generation: int) -> l
     for key, row in rows.items():
         if key not in objects or hashlib.sha256(objects[key].body).hexdigest() != row["sha256"]:
             found.append(f"{key} is missing or another one")
-    found += [f"{key} is too much" for key in objects if key.startswith(("public/", "private/")) and not (key in rows or is_tile(key))]
+    placed = [key for key in objects if key.startswith(("public/", "private/"))]
+    found += [f"{key} is too much" for key in placed if not (key in rows or is_tile(key))]
     redirects = json.loads((site / "redirects.json").read_text())
     found += [f"artifacts/{row['key']} is missing" for row in redirects["rows"] if f"artifacts/{row['key']}" not in objects]
     return found
@@ -120,7 +122,7 @@ def race(where: pathlib.Path, place: Place) -> None:
 
 
 class Reader:
-    """Reads public documents from the bucket, and follows each download in them through the edge to its bytes, until told to stop."""
+    """Reads public documents from the bucket, and follows each download in them through the edge to its bytes."""
 
     DOCUMENTS = ["latest.json", "latest/stable.json", "index.json", "history/index.json"]
     OTHERS = ["internal/v1/agent/releases/latest.json", "internal/v1/agent/releases/index.json"]
@@ -311,18 +313,23 @@ def read_throughout(where: pathlib.Path, held: Bucket) -> str:
             publisher.publish("0.1")
             until("a follower that sleeps (the control) is noticed by the reader", lambda: late.unresolved)
             follows.send_signal(signal.SIGCONT)
-        return f"{STEPS} publishes and rollbacks beside a reader, a follower and an edge: {found}, none unresolved; "\
+        return (
+            f"{STEPS} publishes and rollbacks beside a reader, a follower and an edge: {found}, none unresolved; "
             "with a follower that sleeps (the control) some were"
+        )
 
 
 def run() -> str:
     with folder() as where, bucket(where / "seaweed") as held:
-        for name, place in [("folder", in_folder(where)), ("bucket", in_bucket(held))]:
-            race(where / name, place)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            places = {"folder": in_folder(where), "bucket": in_bucket(held)}
+            races = [pool.submit(race, where / name, place) for name, place in places.items()]
+            for one in races:
+                one.result()
         read = read_throughout(where / "reader", held)
     return (
-        f"{PUBLISHERS} publishers, {ROUNDS} rounds on a folder and {ROUNDS} on SeaweedFS: each time one won, the others ended with 4 "
-        f"and named it, and what lay there was its site; {read}"
+        f"{PUBLISHERS} publishers, {ROUNDS} rounds on a folder and {ROUNDS} on SeaweedFS: each time one won, the others ended with "
+        f"4 and named it, and what lay there was its site; {read}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A strict S3 server of our own, in memory: it verifies what it is sent, remembers what it was asked, and fails when it is told to."""
+"""A strict S3 server of our own, in memory: it verifies what it is sent, remembers it, and fails when it is told to."""
 
 import base64
 import contextlib
@@ -269,7 +269,8 @@ def in_xml(name: str, inside: str, status: int = 200) -> Answer:
 
 def check_signature(method: str, target: str, headers: dict[str, str], body: bytes) -> None:
     """AWS Signature Version 4 in the Authorization header, over everything that AWS wants in it, and the body's hash."""
-    form = r"AWS4-HMAC-SHA256 Credential=([^,/]+)/(\d{8})/([^/]+)/s3/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
+    form = r"AWS4-HMAC-SHA256 Credential=([^,/]+)/(\d{8})/([^/]+)/s3/aws4_request, ?"
+    form += r"SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
     found = re.fullmatch(form, headers.get("authorization", ""))
     if not found:
         raise Refused(403, "AccessDenied", "no signature")
