@@ -192,6 +192,33 @@ def check_lost(case: Case, stub: Stub, where: pathlib.Path) -> bool:
     return ended.code != 0
 
 
+def check_denied(scenario: Scenario, stub: Stub, where: pathlib.Path) -> None:
+    """What may not be removed is named, the exit code says that something is pending, and one more run removes it."""
+    number = next(number for number, asked in enumerate(scenario.requests, 1) if "artifacts/" in asked.key and asked.query == "delete")
+    stub.forget(scenario.before, Fault("denied", number, lasts=True))
+    ended = run_fresh(where, stub, scenario.command)
+    words = "could not be removed; publish again, or remove it"
+    expect(ended.code == 5 and words in ended.err, f"{scenario.name}: says `{words}` with 5, found {ended}")
+    expect_none(problems(stub.below(PREFIX)), f"{scenario.name}, removal denied")
+    stub.forget()
+    expect(run_fresh(where, stub, scenario.command).code == 0, f"{scenario.name}: one more run removes it")
+    expect_none(differences(scenario.clean, stub.below(PREFIX)), f"{scenario.name}, removal denied, and one more run")
+
+
+def check_recalled(second: Scenario, recall: Scenario, stub: Stub, where: pathlib.Path) -> None:
+    """A release is recalled whose publish was killed when its bytes were there: they are not there afterwards."""
+    for number in [claim_of(second), claim_of(second) + 1]:
+        stub.forget(second.before, Fault("kill", number))
+        run_fresh(where, stub, second.command)
+        sent = [key for key in stub.below(PREFIX) if key.startswith("artifacts/") and "1.2.0" in key]
+        expect(sent, "the artifacts are there when the pointer is claimed (the control)")
+        stub.forget()
+        ended = run_fresh(where, stub, recall.command)
+        expect(ended.code == 0, f"killed at request {number}, then recalled: ends well, found {ended}")
+        left = [key for key in stub.below(PREFIX) if key in sent]
+        expect(not left, f"killed at request {number}, then recalled: no bytes are left, found {left}")
+
+
 # What a run without faults does.
 
 # As promised, and written down here once more. What is offered anew, the redirects know first; what is withdrawn, last.
@@ -269,6 +296,8 @@ def run() -> str:
         writes = sum(check_order(scenario) for scenario in made.values())
         compared = sum(check_metadata(scenario) for scenario in made.values())
         second, recall = made["second publish"], made["recall"]
+        check_denied(recall, stub, where)
+        check_recalled(second, recall, stub, where)
         every = cases(made)
         ended = in_parallel(where, list(map(bound(check), every)))
         killed, ways = abandoned(made, where, stub)

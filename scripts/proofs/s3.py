@@ -53,7 +53,8 @@ class Fault(NamedTuple):
     `reset`, `500`, `503`, `403`, `409`, `412`: the request is not carried out. `reset after`, `500 after`: it is, and only
     its answer is lost. `cut request`: half of its body is read. `cut answer`: half of its answer is sent. `hold`, `hold
     after`: there is no answer until `Stub.released`. `kill`, `kill after`: `Stub.victim` is killed. `stop`: it is stopped
-    before the request is carried out. `lost`: the answer says that it is done, and nothing is.
+    before the request is carried out. `lost`: the answer says that it is done, and nothing is. `denied`: what removes several
+    objects is answered 200, and inside it says that it may not.
     """
 
     kind: str
@@ -393,6 +394,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Refused(int(fault), codes[fault], "as told")
             if fault == "lost":
                 return Answer(204 if self.command == "DELETE" else 200, {"ETag": '"lost"'})
+            if fault == "denied":
+                words = "<Code>AccessDenied</Code><Message>as told</Message>"
+                return in_xml("DeleteResult", "".join(f"<Error><Key>{escape(key)}</Key>{words}</Error>" for key in keys_in(body)))
             named = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
             answer = self.server.stub.answer(self.command, key, named, headers, body)
             if fault == "500 after":
