@@ -9,19 +9,29 @@ fail() {
     exit 1
 }
 
-# need COMMAND…: installs those that are missing, where there is apt-get; a package is named like its command, but for h2load's.
-need() {
-    local command missing=()
-    for command in "$@"; do
-        command -v "$command" >/dev/null || missing+=("$command")
-    done
-    [ "${#missing[@]}" -gt 0 ] || return 0
-    command -v apt-get >/dev/null || fail "please install: ${missing[*]}"
-    step "installing ${missing[*]}"
+# apt_install PACKAGE…: by apt-get, where there is one.
+apt_install() {
+    command -v apt-get >/dev/null || fail "please install: $*"
+    step "installing $*"
     local as_root="env"
     [ "$(id -u)" = 0 ] || as_root="sudo"
     "$as_root" apt-get update -qq >/dev/null 2>&1 || true
-    "$as_root" apt-get install -y -qq "${missing[@]/#h2load/nghttp2-client}" >/dev/null 2>&1 || fail "apt-get could not install: ${missing[*]}"
+    "$as_root" apt-get install -y -qq "$@" >/dev/null 2>&1 || fail "apt-get could not install: $*"
+}
+
+# need COMMAND…: installs those that are missing; a package is named like its command, but for these few.
+need() {
+    local command missing=()
+    for command in "$@"; do
+        command -v "$command" >/dev/null && continue
+        case $command in
+            h2load) missing+=(nghttp2-client) ;;
+            bwrap) missing+=(bubblewrap) ;;
+            systemd-analyze) missing+=(systemd) ;;
+            *) missing+=("$command") ;;
+        esac
+    done
+    [ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
 }
 
 # Builds both programs; sets `compiler` and `edge` to their paths.

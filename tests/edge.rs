@@ -5,11 +5,14 @@
 mod common;
 
 use agent_releases::words::Sha256;
-use common::{Edge, Reply, compiler_ok, copy_files};
+use common::{Edge, Reply, both, compiler_ok, copy_files};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The example collection of the repository, with its artifacts, built.
@@ -429,7 +432,7 @@ fn a_running_download_is_finished_before_the_end() {
     stream.read_exact(&mut first).expect("it has begun");
     rustix::process::kill_process(rustix::process::Pid::from_child(&edge.child), rustix::process::Signal::TERM)
         .expect("a signal");
-    until("it takes no new connections", || std::net::TcpStream::connect(&edge.address).is_err());
+    until("it takes no new connections", || TcpStream::connect(&edge.address).is_err());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).expect("the rest");
     assert!(rest.ends_with(&bytes[bytes.len() - 1000..]) && first.len() + rest.len() > bytes.len(), "the whole download");
@@ -438,7 +441,7 @@ fn a_running_download_is_finished_before_the_end() {
 
 /// What the admin listener says of itself.
 fn metrics(admin: &str) -> String {
-    let mut stream = std::net::TcpStream::connect(admin).expect("the admin listener accepts");
+    let mut stream = TcpStream::connect(admin).expect("the admin listener accepts");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
     Reply::read(&mut BufReader::new(stream), false).expect("an answer").text()
 }
@@ -480,7 +483,7 @@ fn while_draining_the_edge_is_not_ready_and_each_answer_is_the_last() {
     let mut edge = Edge::start_with_admin(&folder.path().join("dist"), &[]);
     let admin = edge.admin.clone().expect("an admin listener");
     let ready = || {
-        let mut stream = std::net::TcpStream::connect(&admin).expect("the admin listener accepts");
+        let mut stream = TcpStream::connect(&admin).expect("the admin listener accepts");
         stream.write_all(b"GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
         Reply::read(&mut BufReader::new(stream), false).expect("an answer").status
     };
@@ -532,4 +535,118 @@ fn each_request_is_a_line_of_the_log() {
     assert_eq!((&path["target"], &path["request_id"]), (&"/x%0a{\"event\":1}".into(), &"proxy-17".into()));
     assert_eq!((&bare["method"], &bare["status"]), (&serde_json::Value::Null, &400.into()));
     assert!(bare["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "hyper's own words are counted: {bare}");
+}
+
+/// Descriptors that outlive an exec, with numbers that no program gets by chance.
+fn to_hand_over(sockets: &[&dyn AsFd]) -> Vec<OwnedFd> {
+    let high = |socket: &&dyn AsFd| {
+        let copy = rustix::io::fcntl_dupfd_cloexec(socket.as_fd(), 100).expect("a copy");
+        rustix::io::fcntl_setfd(&copy, rustix::io::FdFlags::empty()).expect("it stays open");
+        copy
+    };
+    sockets.iter().map(high).collect()
+}
+
+/// A command that becomes an edge with these descriptors from 3 on, as a service manager would start it.
+fn activated(site: &Path, descriptors: &[OwnedFd], variables: &str) -> Command {
+    let places = descriptors.iter().zip(3..).map(|(descriptor, place)| format!("{place}<&{}", descriptor.as_raw_fd()));
+    let script = format!("exec {}; export LISTEN_PID=$$ {variables}; exec \"$@\"", places.collect::<Vec<_>>().join(" "));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash", env!("CARGO_BIN_EXE_agent-releases-edge"), "--listen", "127.0.0.1:0", "--site"]);
+    command.arg(site);
+    command
+}
+
+fn free_port() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
+}
+
+#[test]
+fn sockets_that_are_handed_over_are_served() {
+    let folder = example();
+    let (clients, admin) = (free_port(), free_port());
+    let address = |listener: &TcpListener| listener.local_addr().expect("an address").to_string();
+    let descriptors = to_hand_over(&[&clients, &admin]);
+    let mut command = activated(&folder.path().join("dist"), &descriptors, "LISTEN_FDS=2 LISTEN_FDNAMES=clients:admin");
+    let edge = Edge::start_by(&mut command, true);
+    assert_eq!((&edge.address, edge.admin.as_ref()), (&address(&clients), Some(&address(&admin))));
+    // More at once than a core alone is sure to get.
+    let streams: Vec<TcpStream> = (0..64).map(|_| edge.connect()).collect();
+    for mut stream in streams {
+        stream.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+        assert_eq!(Reply::read(&mut BufReader::new(stream), false).expect("an answer").status, 200);
+    }
+    let text = metrics(&address(&admin));
+    assert!(text.lines().any(|line| line == "agent_releases_requests_total{family=\"other\",status=\"200\"} 64"), "{text}");
+}
+
+#[test]
+fn who_comes_between_two_edges_is_answered_by_the_next() {
+    let folder = example();
+    let clients = free_port();
+    let descriptors = to_hand_over(&[&clients]);
+    let start = || Edge::start_by(&mut activated(&folder.path().join("dist"), &descriptors, "LISTEN_FDS=1"), false);
+    let mut edge = start();
+    assert_eq!(edge.get("/openapi.json").status, 200);
+    let process = rustix::process::Pid::from_child(&edge.child);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("a signal");
+    assert!(edge.child.wait().expect("it ends").success());
+    let mut waiting = edge.connect();
+    waiting.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+    let _next = start();
+    assert_eq!(Reply::read(&mut BufReader::new(waiting), false).expect("an answer").status, 200);
+}
+
+#[test]
+fn what_is_handed_over_has_to_be_listening_sockets() {
+    let folder = example();
+    let site = folder.path().join("dist");
+    let clients = free_port();
+    let connected = TcpStream::connect(clients.local_addr().expect("an address")).expect("connected");
+    let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let file = fs::File::open("/dev/null").expect("readable");
+    let refused = |sockets: &[&dyn AsFd], variables: &str| {
+        both(&activated(&site, &to_hand_over(sockets), variables).output().expect("it ends"))
+    };
+    let second = "exit 1\nagent-releases-edge: LISTEN_FDS: descriptor 4 is not a listening TCP socket\n";
+    for other in [&connected as &dyn AsFd, &datagrams, &file] {
+        assert_eq!(refused(&[&clients, other], "LISTEN_FDS=2"), second);
+    }
+    assert_eq!(refused(&[&clients], "LISTEN_FDS=2"), second, "there is none");
+    for count in ["x", "-1", "65", "18446744073709551616", "''"] {
+        let said = format!(
+            "exit 1\nagent-releases-edge: LISTEN_FDS: expected a number up to 64, found `{}`\n",
+            count.trim_matches('\'')
+        );
+        assert_eq!(refused(&[&clients], &format!("LISTEN_FDS={count}")), said);
+    }
+    // What was meant for another process is none of its business.
+    let other = Edge::start_by(&mut activated(&site, &to_hand_over(&[&file]), "LISTEN_FDS=1 LISTEN_PID=1"), false);
+    assert_eq!(other.get("/openapi.json").status, 200);
+}
+
+#[test]
+fn systemd_activates_an_edge() {
+    if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
+        return;
+    }
+    let folder = example();
+    let address = free_port().local_addr().expect("an address").to_string();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--listen", &address, env!("CARGO_BIN_EXE_agent-releases-edge"), "--site"]).arg(folder.path().join("dist"));
+    let caller = std::thread::spawn({
+        let address = address.clone();
+        move || {
+            let mut stream = None;
+            until("it is listened for", || {
+                stream = TcpStream::connect(&address).ok();
+                stream.is_some()
+            });
+            let mut stream = stream.expect("a connection");
+            stream.write_all(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+            Reply::read(&mut BufReader::new(stream), false).expect("an answer").status
+        }
+    });
+    let edge = Edge::start_by(&mut command, false);
+    assert_eq!((&edge.address, caller.join().expect("an answer")), (&address, 200));
 }

@@ -160,11 +160,12 @@ class Edge:
         site: str = "dist",
         listen: str = "127.0.0.1:0",
         admin_listen: str = "127.0.0.1:0",
+        pass_fds: tuple[int, ...] = (),
     ):
         command = [*(wrap or []), str(EDGE), "--site", site, "--listen", listen, "--admin-listen", admin_listen]
         command += (["--artifacts", "artifacts"] if artifacts else []) + list(arguments)
         self.process = subprocess.Popen(
-            command, cwd=where, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **(env or {})}
+            command, cwd=where, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **(env or {})}, pass_fds=pass_fds
         )
         self.log: list[str] = []
         if stderr == subprocess.PIPE:

@@ -115,10 +115,12 @@ def check_both_stopped(stub: Stub, where: pathlib.Path, first: Scenario, other: 
         stopped.append(start(folders[1], stub.environment(), *other.command, "--by", "the other"))
         stub.victim = stopped[1]
         until(f"{what}: the other one stopped", lambda: stub.reached.is_set() and state_of(stopped[1]) == "T")
+        refused = refusals(stub)
         stopped[0].send_signal(signal.SIGCONT)
-        loser = finish(stopped[0])
+        until(f"{what}: the first one notices", lambda: refusals(stub) > refused)
+        # It waits until the other one has ended.
         stopped[1].send_signal(signal.SIGCONT)
-        winner = finish(stopped[1])
+        winner, loser = finish(stopped[1]), finish(stopped[0])
     finally:
         for process in stopped:
             process.send_signal(signal.SIGCONT)
@@ -126,6 +128,11 @@ def check_both_stopped(stub: Stub, where: pathlib.Path, first: Scenario, other: 
     expect(winner.code == 0, f"{what}: the other one publishes, found {winner}")
     now = stub.below(PREFIX)
     expect_none(problems(now) + differences(other.clean, now, leftovers=True), what)
+
+
+def refusals(stub: Stub) -> int:
+    """How often the pointer was not written because somebody else had."""
+    return len([asked for asked in stub.requests if asked.key.endswith("/current") and asked.status == 412])
 
 
 def state_of(process: subprocess.Popen) -> str:

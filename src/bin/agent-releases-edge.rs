@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is shell: its log tells the time")]
 
 use agent_releases::edge::log::{Lines, Log, line, panic_line};
-use agent_releases::edge::{Config, Event, SecretFiles, is_host, run};
+use agent_releases::edge::{Config, Event, Inherited, SecretFiles, is_host, run};
 use clap::Parser;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,7 +16,8 @@ use std::time::{Duration, SystemTime};
 ///
 /// Prints `listening on http://ADDRESS` once it answers; logs go to stderr, a JSON object a line. SIGHUP reads
 /// the site and the secrets again (new ones are noticed without it) and opens the artifacts' folder again, SIGTERM finishes
-/// running answers and ends.
+/// running answers and ends. Listening sockets that systemd hands over (LISTEN_FDS) take the place of --listen, and one
+/// called `admin` that of --admin-listen.
 #[derive(Parser)]
 #[command(name = "agent-releases-edge", version)]
 struct Arguments {
@@ -120,21 +121,28 @@ fn main() -> ExitCode {
             link_lifetime: arguments.secrets.link_lifetime,
         },
     };
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return fail(&error),
+    };
     let log = Log::new(std::io::stderr());
     let (lines, panics) = (log.lines(), log.lines());
     std::panic::set_hook(Box::new(move |panic| {
         let _ = panics.put(panic_line(panic.location(), SystemTime::now()));
     }));
-    let result = run(&config, Arc::new(move |event| tell(event, &lines)));
+    let result = run(&config, inherited, Arc::new(move |event| tell(event, &lines)));
     let _ = std::panic::take_hook();
     log.end(LOG_TIME);
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "agent-releases-edge: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Says why there is no edge.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "agent-releases-edge: {error}");
+    ExitCode::FAILURE
 }
 
 /// Addresses go to stdout, everything else to the log. Whoever reads them may have gone; that is no reason to stop serving.

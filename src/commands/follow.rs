@@ -10,6 +10,7 @@ use agent_releases::publish::follow::Follower;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Mirror what is live on a target, verified, into a folder that an edge watches.
 ///
@@ -39,9 +40,19 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         .map_err(|_| Failure::Usage("--interval: expected a number of seconds".to_owned()))?;
     let mut follower = Follower { target: &target, out: &arguments.out, artifacts: arguments.artifacts.as_deref(), seen: None };
     let runtime = runtime()?;
+    // As the first process of a container it would not be ended by a signal that nobody waits for.
+    let mut end =
+        runtime.block_on(async { signal(SignalKind::terminate()) }).map_err(|error| Failure::general(error.to_string()))?;
     let mut known = String::new();
     loop {
-        match runtime.block_on(follower.look()) {
+        let looked = runtime.block_on(async {
+            tokio::select! {
+                looked = follower.look() => Some(looked),
+                _ = end.recv() => None,
+            }
+        });
+        let Some(looked) = looked else { return Ok(Exit::Fine) };
+        match looked {
             Ok(Some(followed)) => {
                 known.clear();
                 let agent_releases::publish::follow::Followed { generation, id, fetched } = &followed;
@@ -60,6 +71,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         if arguments.once {
             return Ok(Exit::Fine);
         }
-        std::thread::sleep(interval);
+        let is_over = runtime.block_on(async { tokio::time::timeout(interval, end.recv()).await.is_ok() });
+        if is_over {
+            return Ok(Exit::Fine);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::console::{Console, counted};
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::compile::{Options, compile};
-use agent_releases::edge::{Config, Event, SecretFiles, run as serve};
+use agent_releases::edge::{Config, Event, Inherited, SecretFiles, run as serve};
 use agent_releases::problem::Problem;
 use clap::Args;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         tell(event, console);
         true
     };
-    serve(&config, Arc::new(tell)).map_err(|error| Failure::general(error.to_string()))?;
+    serve(&config, Inherited::default(), Arc::new(tell)).map_err(|error| Failure::general(error.to_string()))?;
     Ok(Exit::Fine)
 }
 

@@ -86,8 +86,11 @@ fn whoever() -> String {
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::general(error.to_string()))
+    let cannot = |error: std::io::Error| Failure::general(format!("cannot be started: {error}"));
+    // Without descriptors, tokio panics where this says why.
+    let pair = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
+    drop(pair);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)
 }
 
 /// Says what was published, and sees to the purge.

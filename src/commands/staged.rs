@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::{Exit, Failure, Outcome};
-use agent_releases::edge::{Config, Event, SecretFiles, run as serve};
+use agent_releases::edge::{Config, Event, Inherited, SecretFiles, run as serve};
 use clap::Args;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,6 +41,6 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         }
         true
     };
-    serve(&config, Arc::new(tell)).map_err(|error| Failure::general(error.to_string()))?;
+    serve(&config, Inherited::default(), Arc::new(tell)).map_err(|error| Failure::general(error.to_string()))?;
     Ok(Exit::Fine)
 }

@@ -14,17 +14,23 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
-/// Listens on the control thread, which has little else to do; gives the address.
-pub(super) fn listen(address: SocketAddr, shared: &Arc<Shared>) -> Result<SocketAddr, EdgeError> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
+/// Listens on the control thread, which has little else to do: on the sockets that are handed over, else at the address if
+/// there is one. Gives the addresses.
+pub(super) fn listen(
+    address: Option<SocketAddr>,
+    mut sockets: Vec<TcpListener>,
+    shared: &Arc<Shared>,
+) -> Result<Vec<SocketAddr>, EdgeError> {
+    if let (Some(address), true) = (address, sockets.is_empty()) {
+        sockets.push(TcpListener::bind(address).map_err(|source| EdgeError::Listen { address, source })?);
+    }
+    let listen = |listener: TcpListener| {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok((tokio::net::TcpListener::from_std(listener)?, address))
+        tokio::spawn(serve(tokio::net::TcpListener::from_std(listener)?, Arc::clone(shared)));
+        Ok(address)
     };
-    let (listener, address) = listen().map_err(|source| EdgeError::Listen { address, source })?;
-    tokio::spawn(serve(listener, Arc::clone(shared)));
-    Ok(address)
+    sockets.into_iter().map(listen).collect()
 }
 
 async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {

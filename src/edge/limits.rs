@@ -42,6 +42,8 @@ pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
 /// Connections that the system may hold for a core until it accepts them.
 pub(super) const BACKLOG: i32 = 1024;
+/// Sockets that may be handed over to the edge when it is started.
+pub(super) const INHERITED: usize = 64;
 /// How long a listener waits when it can't accept: nothing but a shortage of the whole system brings that about.
 pub(super) const SHORTAGE: Duration = Duration::from_millis(50);
 /// How many files a core may be waiting for at a time.

@@ -1,16 +1,16 @@
 //! The edge: sockets around [`crate::answer`], and nothing that decides.
 //!
 //! One single-threaded runtime for each core, each with a listener of its own on the same port, and no lock between
-//! them. Documents are answered from memory; only artifacts are read from the disk, below the folder given for them.
+//! them; sockets that are handed over are shared by all of them. Documents are answered from memory; only artifacts are read from the disk, below the folder given for them.
 //!
-//! In reading order: `limits` (the table), `serve` (listeners, connections), `socket` and `conversation` (what one
+//! In reading order: `limits` (the table), `inherited` (sockets that are open already), `serve` (listeners, connections), `socket` and `conversation` (what one
 //! connection's parts know of it), `clock`, `heads` and `gate` (what is a request at all), `respond` and `body` (answers on their
 //! way), `reload` (another site), `secrets` (what a site must not hold), `tally` and `downloads` (what is counted), `admin` and
 //! `metrics` (where it is shown), `log`.
 
 #![allow(clippy::disallowed_methods, reason = "the edge is shell")]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
-#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic))]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic))]
 
 mod admin;
 mod body;
@@ -19,6 +19,7 @@ mod conversation;
 mod downloads;
 mod gate;
 mod heads;
+mod inherited;
 mod limits;
 pub mod log;
 mod metrics;
@@ -31,6 +32,7 @@ mod tally;
 
 pub use gate::{check as gate, is_host};
 pub use heads::RawHead;
+pub use inherited::{Inherited, InheritedError};
 pub use limits::Caps;
 pub use secrets::{OTHERS, SecretFiles, SecretsError, exposed};
 
@@ -56,9 +58,9 @@ use tokio::task::spawn_blocking;
 pub struct Config {
     /// The compiled site's folder.
     pub site: PathBuf,
-    /// Where to listen; port 0 picks a free one.
+    /// Where to listen, unless sockets are handed over; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where operators ask; nowhere unless it is set.
+    /// Where operators ask, unless a socket for them is handed over; nowhere unless it is set.
     pub admin_listen: Option<SocketAddr>,
     /// The folder that holds artifacts under their storage keys.
     pub artifacts: Option<PathBuf>,
@@ -168,10 +170,10 @@ pub enum EdgeError {
     Io(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub fn run(config: &Config, tell: Tell) -> Result<(), EdgeError> {
+/// Serves until SIGTERM or SIGINT, on the sockets that are handed over if there are any.
+pub fn run(config: &Config, inherited: Inherited, tell: Tell) -> Result<(), EdgeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(serve_all(config, tell));
+    let result = runtime.block_on(serve_all(config, inherited, tell));
     // A read that hangs on a disk must not keep the process.
     runtime.shutdown_background();
     result
@@ -202,7 +204,7 @@ impl Signals {
     }
 }
 
-fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shared, Option<Fingerprint>), EdgeError> {
+fn shared(config: &Config, tell: Tell, threads: usize, caps: Caps) -> Result<(Shared, Option<Fingerprint>), EdgeError> {
     let store = config
         .artifacts
         .as_deref()
@@ -223,29 +225,31 @@ fn shared(config: &Config, tell: Tell, cores: usize, caps: Caps) -> Result<(Shar
         connections,
         streams,
         lingering,
-        tallies: (0..cores).map(|_| Arc::default()).collect(),
+        tallies: (0..threads).map(|_| Arc::default()).collect(),
         draining: false.into(),
         tell,
     };
     Ok((shared, seen))
 }
 
-async fn serve_all(config: &Config, tell: Tell) -> Result<(), EdgeError> {
+async fn serve_all(config: &Config, inherited: Inherited, tell: Tell) -> Result<(), EdgeError> {
     let mut signals = Signals::new()?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let caps = Caps::of_system(cores);
-    let (shared, seen) = shared(config, tell, cores, caps)?;
+    let handed = inherited::spread(inherited.clients, cores)?;
+    let threads = if handed.is_empty() { cores } else { handed.len() };
+    let caps = Caps::of_system(threads);
+    let (shared, seen) = shared(config, tell, threads, caps)?;
     let shared = Arc::new(shared);
-    let listeners = serve::listen(config.listen, cores)?;
+    let listeners = if handed.is_empty() { serve::listen(config.listen, cores)? } else { serve::prepared(handed)? };
     let address = listeners.first().map_or(Ok(config.listen), TcpListener::local_addr)?;
-    let admin = config.admin_listen.map(|address| admin::listen(address, &shared)).transpose()?;
+    let admin = admin::listen(config.admin_listen, inherited.admin, &shared)?;
     let workers = Workers::start(listeners, &shared)?;
     if caps != Caps::FULL {
         (shared.tell)(&Event::Narrowed(caps));
     }
     reload::warn(&shared, None);
     (shared.tell)(&Event::Listening(address));
-    if let Some(address) = admin {
+    for address in admin {
         (shared.tell)(&Event::AdminListening(address));
     }
     let end = tokio::select! {

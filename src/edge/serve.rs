@@ -143,14 +143,27 @@ pub(super) fn listen(address: SocketAddr, cores: usize) -> Result<Vec<TcpListene
             let address = listeners.first().map_or(Ok(address), TcpListener::local_addr)?;
             let socket = bind(address, true)?;
             socket.listen(limits::BACKLOG)?;
-            // Connections inherit these: answers are written whole, and progress is seen in small steps.
-            socket.set_tcp_nodelay(true)?;
-            socket.set_tcp_notsent_lowat(limits::UNSENT)?;
+            prepare(&SockRef::from(&socket))?;
             listeners.push(socket.into());
         }
         Ok(listeners)
     };
     listen().map_err(|source| EdgeError::Listen { address, source })
+}
+
+/// Sockets that are handed over, made as ours are.
+pub(super) fn prepared(listeners: Vec<TcpListener>) -> io::Result<Vec<TcpListener>> {
+    for listener in &listeners {
+        listener.set_nonblocking(true)?;
+        prepare(&SockRef::from(listener))?;
+    }
+    Ok(listeners)
+}
+
+/// What connections inherit: answers are written whole, and progress is seen in small steps.
+fn prepare(socket: &RawSocket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(limits::UNSENT)
 }
 
 /// How far the end has come.

@@ -90,6 +90,8 @@ pub struct Work {
     pub due: Vec<String>,
     /// Objects that nothing leads to any more, with those whose time is still to come.
     pub pending: Vec<Pending>,
+    /// Artifacts that the target must not hold.
+    pub withdrawn: Vec<String>,
     /// Everything that the target holds of artifacts afterwards.
     pub held: Vec<Artifact>,
     /// Something that was offered is not any more: whatever names it has to go before the redirects do.
@@ -261,8 +263,12 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
     let mut held: BTreeMap<String, Artifact> =
         before.live.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
     for (key, address) in &offered.withdrawn {
-        if held.remove(key).is_some() {
-            work.shrinks = true;
+        work.withdrawn.push(key.clone());
+        // Also what a publish sent that never went live; removing what is not there costs nothing.
+        let was_withdrawn = before.live.is_some_and(|live| live.withdrawn.contains(key));
+        let was_held = held.remove(key).is_some();
+        work.shrinks |= was_held;
+        if was_held || !was_withdrawn {
             work.purge.push(address.clone());
             work.gone.push(format!("artifacts/{key}"));
         }

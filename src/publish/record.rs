@@ -1,5 +1,6 @@
 //! What a target keeps about what is published on it: `current`, the one pointer, and `snapshots/<generation>.json`, a record each.
 
+use super::changes::Work;
 use super::target::{Target, TargetError, Version};
 use crate::snapshot::{Index, Row};
 use crate::words::Sha256;
@@ -108,6 +109,9 @@ pub struct Record {
     kept: Vec<Entry>,
     /// Artifacts that the target holds.
     pub artifacts: Vec<Artifact>,
+    /// Keys of artifacts that it must not hold, because every release that offers them is recalled.
+    #[serde(default)]
+    pub withdrawn: Vec<String>,
     /// Objects that no answer leads to any more, waiting for their time.
     pub pending: Vec<Pending>,
     /// Objects that had to vanish with this generation, at once.
@@ -138,7 +142,7 @@ pub struct Live {
 
 impl Record {
     /// The record of a snapshot.
-    pub fn new(about: About, index: &Index, artifacts: Vec<Artifact>, pending: Vec<Pending>, gone: Vec<String>) -> Self {
+    pub fn new(about: About, index: &Index, work: &Work) -> Self {
         let mut sets: BTreeMap<&BTreeMap<String, String>, usize> = BTreeMap::new();
         for row in index.files.iter().chain(&index.kept) {
             let next = sets.len();
@@ -153,7 +157,8 @@ impl Record {
         let mut headers: Vec<_> = sets.iter().collect();
         headers.sort_by_key(|(_, number)| **number);
         let headers = headers.into_iter().map(|(set, _)| (*set).clone()).collect();
-        Self { about, headers, files, kept, artifacts, pending, gone }
+        let (artifacts, withdrawn) = (work.held.clone(), work.withdrawn.clone());
+        Self { about, headers, files, kept, artifacts, withdrawn, pending: work.pending.clone(), gone: work.gone.clone() }
     }
 
     /// The record as it is stored.

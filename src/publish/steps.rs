@@ -22,8 +22,10 @@ use std::time::{Duration, Instant};
 const SIDE_BY_SIDE: usize = 8;
 /// A claim says that it is alive when so much time has passed.
 const BEAT: Duration = Duration::from_secs(5);
-/// How often a pointer is looked for that somebody is making.
-const FIRST_LOOKS: u32 = 10;
+/// How often a pointer is looked at that somebody is about to write.
+const MOST_LOOKS: u32 = 20;
+/// How often an overtaken publisher looks whether the other has ended: ten minutes.
+const GIVE_WAY_LOOKS: u32 = 1200;
 /// How often a claim of somebody else is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -109,7 +111,7 @@ impl<'a> Opened<'a> {
         let (mut beat, mut since) = (next.beat, Instant::now());
         while since.elapsed() < self.settings.patience {
             tokio::time::sleep(LOOK.min(self.settings.patience)).await;
-            let Some((now, version)) = read_current(self.target).await? else { return Err(overtaken(self.target).await) };
+            let Some((now, version)) = read_current(self.target).await? else { return Err(overtaken(self.target, None).await) };
             match &now.next {
                 Some(same) if same.record == next.record && same.by == next.by => {
                     if same.beat != beat {
@@ -117,7 +119,7 @@ impl<'a> Opened<'a> {
                     }
                     (self.current, self.version) = (now, version);
                 }
-                _ => return Err(overtaken(self.target).await),
+                _ => return Err(overtaken(self.target, None).await),
             }
         }
         (self.settings.tell)(&Event::TakesOver { by: &next.by, generation: next.generation });
@@ -152,7 +154,7 @@ impl<'a> Opened<'a> {
             stable: intent.stable,
             documents: work.documents(),
         };
-        let record = Record::new(about, &out.index, work.held.clone(), work.pending.clone(), work.gone.clone());
+        let record = Record::new(about, &out.index, &work);
         let bytes = record.to_bytes();
         let sha256 = Sha256::of(&bytes).hex();
         self.ahead(&work, &bytes, &sha256).await?;
@@ -305,9 +307,16 @@ impl<'a> Opened<'a> {
 
     /// Somebody took this publisher for dead and went on. What it wrote since is put back to what they made live.
     async fn give_way(&self, work: &Work) -> Result<(), Failed> {
-        let Some(live) = Live::read(self.target).await? else { return Ok(()) };
-        // Whoever is at work right now writes everything again that this one may have written.
-        let (None, Some(record)) = (&live.current.next, &live.record) else { return Ok(()) };
+        let mut looks = 0;
+        let record = loop {
+            match Live::read(self.target).await? {
+                Some(Live { current, record: Some(record), .. }) if current.next.is_none() => break record,
+                // Whoever is at work has to end first: what is written under its hands it does not write again.
+                Some(_) if looks < GIVE_WAY_LOOKS => looks += 1,
+                _ => return Ok(()),
+            }
+            tokio::time::sleep(LOOK).await;
+        };
         let index = record.index();
         let rows: BTreeMap<String, &Row> = index.files.iter().map(|row| (key_of(&row.path), row)).collect();
         let moved = Stage::moving(false).into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
@@ -333,7 +342,7 @@ impl<'a> Opened<'a> {
             // Written by a try whose answer was lost, or by somebody else.
             let there = self.target.read(&document.key).await?;
             if there.is_none_or(|there| there.bytes != bytes) {
-                return Err(overtaken(self.target).await);
+                return Err(overtaken(self.target, None).await);
             }
         }
         let current = Current {
@@ -346,7 +355,7 @@ impl<'a> Opened<'a> {
         };
         match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
             Swap::Done(_) => Ok(()),
-            Swap::Refused => Err(overtaken(self.target).await),
+            Swap::Refused => Err(overtaken(self.target, None).await),
         }
     }
 
@@ -451,7 +460,7 @@ impl Claim {
                 (opened.settings.tell)(&Event::Claimed { generation: about.generation });
                 Ok(Self { current, version, kept })
             }
-            Swap::Refused => Err(overtaken(opened.target).await),
+            Swap::Refused => Err(overtaken(opened.target, Some(&opened.version)).await),
         }
     }
 
@@ -469,7 +478,7 @@ impl Claim {
                 (self.version, self.kept) = (version, kept);
                 Ok(())
             }
-            Swap::Refused => Err(overtaken(opened.target).await),
+            Swap::Refused => Err(overtaken(opened.target, None).await),
         }
     }
 }
@@ -485,26 +494,36 @@ async fn first(target: &Target) -> Result<Live, Failed> {
         Swap::Done(version) => Ok(Live { current, version, record: None }),
         // Another publisher makes it at this moment.
         Swap::Refused => {
-            for _ in 0..FIRST_LOOKS {
+            for _ in 0..MOST_LOOKS {
                 if let Some(live) = Live::read(target).await? {
                     return Ok(live);
                 }
                 tokio::time::sleep(LOOK).await;
             }
-            Err(overtaken(target).await)
+            Err(overtaken(target, None).await)
         }
     }
 }
 
-/// Who came first, as far as the pointer says.
-async fn overtaken(target: &Target) -> Failed {
-    match read_current(target).await {
-        Ok(Some((current, _))) => match current.next {
-            Some(next) => Failed::Overtaken { generation: next.generation, by: next.by, at: next.at },
-            None => Failed::Overtaken { generation: current.generation, by: current.by, at: current.at },
-        },
-        Ok(None) => Failed::Overtaken { generation: 0, by: String::new(), at: String::new() },
-        Err(error) => error.into(),
+/// Who came first, as far as the pointer says. In the state that is known to be over, it says nothing yet: whoever holds a
+/// folder claims it a moment later.
+async fn overtaken(target: &Target, known: Option<&Version>) -> Failed {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        match read_current(target).await {
+            Err(error) => return error.into(),
+            Ok(Some((_, version))) if known == Some(&version) && looks < MOST_LOOKS => {}
+            Ok(None) if looks < MOST_LOOKS => {}
+            Ok(Some((current, _))) => {
+                return match current.next {
+                    Some(next) => Failed::Overtaken { generation: next.generation, by: next.by, at: next.at },
+                    None => Failed::Overtaken { generation: current.generation, by: current.by, at: current.at },
+                };
+            }
+            Ok(None) => return Failed::Overtaken { generation: 0, by: String::new(), at: String::new() },
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -99,16 +99,15 @@ impl Edge {
     }
 
     fn start_on(site: &Path, arguments: &[&str], has_admin: bool) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_agent-releases-edge"))
-            .arg("--site")
-            .arg(site)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the edge runs");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agent-releases-edge"));
+        command.arg("--site").arg(site).args(["--listen", "127.0.0.1:0"]).args(arguments);
+        Self::start_by(&mut command, has_admin)
+    }
+
+    /// Starts an edge by a command that ends up as one, and waits until it answers.
+    pub fn start_by(command: &mut Command, has_admin: bool) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the edge runs");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut address = |prefix: &str| {
             let line = lines.next().expect("a line").expect("text");
