@@ -132,7 +132,7 @@ def abandoned(made: dict[str, Scenario], where: pathlib.Path, stub: Stub) -> tup
     changed = {"a note": first_again, "another": other}
     plays = [play(stub, where, name, second.before, publish_command(it)) for name, it in changed.items()]
     numbers = range(claim_of(second) + 1, len(second.requests) + 1)
-    numbers = random.Random(2).sample(numbers, 3) if QUICK else numbers
+    numbers = random.Random(2).sample(numbers, 2) if QUICK else numbers
     ways = {"one": [plays[0]], "the one before": [last], "two": [plays[1], last]}
     return [Case(second, Fault("kill", number)) for number in numbers], ways
 
@@ -305,9 +305,9 @@ def run() -> str:
             in_parallel(where, list(map(bound(check_kill_between, then), killed)))
         late = spread(second, ["hold", "hold after"], 2) + ([] if QUICK else spread(recall, ["hold", "hold after"], 0))
         in_parallel(where, list(map(bound(check_timeout), late)), at_once=2 if QUICK else 32)
-        outages = spread(second, ["503", "403", "reset"], 4, lasts=True)
+        outages = spread(second, ["503", "403", "reset"], 3, lasts=True)
         in_parallel(where, list(map(bound(check_outage), outages)), at_once=4 if QUICK else 8)
-        lost = [case for case in spread(second, ["lost"], 20) if second.requests[case.fault.number - 1].method == "PUT"]
+        lost = [case for case in spread(second, ["lost"], 12) if second.requests[case.fault.number - 1].method == "PUT"]
         lost = [case for case in lost if second.requests[case.fault.number - 1].status == 200]
         noticed = in_parallel(where, list(map(bound(check_lost), lost)))
     requests = sum(len(scenario.requests) for scenario in made.values())
