@@ -145,11 +145,20 @@ impl Compiled {
     /// As [`Compiled::write`], into a folder that is nobody's.
     pub fn write_to(&self, folder: &Path) -> Result<(String, Written), Vec<Problem>> {
         let (previous, built) = rayon::join(|| Previous::open(folder), || self.snapshot_with_exports());
-        let (previous, mut built) = (previous?, built?);
-        built.compress(previous.as_ref().map(Previous::reusable).as_ref());
-        let id = built.index.id.clone();
-        Ok((id, write(folder, built, previous.as_ref())?))
+        put(folder, built?, previous?.as_ref())
     }
+}
+
+/// As [`Compiled::write`], of a snapshot that was made already.
+pub fn write_snapshot(options: &Options, built: Built) -> Result<(String, Written), Vec<Problem>> {
+    refuse_overlap(options)?;
+    put(&options.out, built, Previous::open(&options.out)?.as_ref())
+}
+
+fn put(folder: &Path, mut built: Built, previous: Option<&Previous>) -> Result<(String, Written), Vec<Problem>> {
+    built.compress(previous.map(Previous::reusable).as_ref());
+    let id = built.index.id.clone();
+    Ok((id, write(folder, built, previous)?))
 }
 
 /// The output would be mixed up with what it is made from.

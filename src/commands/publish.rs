@@ -3,7 +3,7 @@
 use super::console::Console;
 use super::publishing::{Publishing, TargetArgument, ended, runtime};
 use super::{Failure, Folders, Outcome};
-use agent_releases::compile::{Baseline, Options, compile, lock_out};
+use agent_releases::compile::{Baseline, Options, compile, lock_out, write_snapshot};
 use agent_releases::publish::changes::{Offered, Outgoing};
 use agent_releases::publish::record::{Action, Record};
 use agent_releases::publish::steps::{Intent, Opened, Published};
@@ -71,7 +71,8 @@ async fn publish(
     let _held = lock_out(out)?;
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
-    let built = compiled.snapshot();
+    let built = compiled.snapshot_with_exports()?;
+    let id = built.index.id.clone();
     let outgoing = Outgoing::from(&built);
     let file = |path: &str| outgoing.files.get(path).cloned().unwrap_or_default();
     let (map, table) = (file(REDIRECTS), file(SITE));
@@ -83,8 +84,8 @@ async fn publish(
         let wrong = opened.forget_what_is_wrong().await?;
         console.say(&format!("{wrong} of what is live is missing or wrong on the target"));
     }
-    compiled.write(&options)?;
-    if opened.is_live(&built.index.id, &offered) {
+    write_snapshot(&options, built)?;
+    if opened.is_live(&id, &offered) {
         let published = opened.nothing_new().await;
         set_generation(out, published.generation)?;
         return Ok(published);
@@ -97,7 +98,7 @@ async fn publish(
     let published = opened.publish(outgoing, &offered, intent).await?;
     set_generation(out, published.generation)?;
     // The process ends soon; taking down thousands of releases first would only cost time.
-    std::mem::forget((built, compiled));
+    std::mem::forget(compiled);
     Ok(published)
 }
 

@@ -88,8 +88,8 @@ fn whoever() -> String {
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let cannot = |error: std::io::Error| Failure::general(format!("cannot be started: {error}"));
     // Without descriptors, tokio panics where this says why.
-    let pair = std::os::unix::net::UnixStream::pair().map_err(cannot)?;
-    drop(pair);
+    let pairs = (0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+    drop(pairs);
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)
 }
 

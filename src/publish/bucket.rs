@@ -394,6 +394,7 @@ fn attributes(metadata: &Metadata) -> Attributes {
         (Attribute::CacheControl, &metadata.cache_control),
         (Attribute::ContentDisposition, &metadata.disposition),
         (Attribute::Metadata("sha256".into()), &metadata.sha256),
+        (Attribute::Metadata("yanked".into()), &metadata.yanked),
     ];
     for (name, value) in parts {
         if let Some(value) = value {

@@ -148,6 +148,7 @@ impl Offered {
                 cache_control: cache.map(|(_, value)| value.to_owned()),
                 disposition: Some(format!("attachment; filename=\"{}\"", row.filename)),
                 sha256: row.sha256.map(str::to_owned),
+                yanked: None,
             };
             let artifact = Artifact(key.clone(), row.sha256.map(str::to_owned), row.size_bytes);
             offered.wanted.insert(key, (artifact, metadata));

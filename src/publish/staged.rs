@@ -39,6 +39,8 @@ impl Edge {
     fn start(site: &Path, artifacts: Option<&Path>) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
+        // What this process may sign with is nothing that the answers depend on.
+        command.env_clear();
         command.arg(COMMAND).arg(site).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.args(artifacts);
         let mut child = command.spawn().map_err(|error| format!("an edge could not be started: {error}"))?;

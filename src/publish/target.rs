@@ -75,6 +75,8 @@ pub struct Metadata {
     pub disposition: Option<String>,
     /// 64 hex digits; kept as `sha256` among the user's metadata, because no store hands back a checksum everywhere.
     pub sha256: Option<String>,
+    /// Why a version is yanked, for the CDN to say it in `X-Release-Yanked`; kept as `yanked`.
+    pub yanked: Option<String>,
 }
 
 /// An object that is listed.
@@ -205,6 +207,7 @@ impl Metadata {
             cache_control: header("Cache-Control"),
             disposition: header("Content-Disposition"),
             sha256: Some(row.sha256.clone()),
+            yanked: header("X-Release-Yanked"),
         }
     }
 }
