@@ -267,6 +267,7 @@ def check_metadata(scenario: Scenario) -> int:
     objects = scenario.clean
     record = json.loads(objects[f"snapshots/{pointer(objects)['generation']}.json"].body)
     names = {"Content-Type": "content-type", "Cache-Control": "cache-control", "Content-Disposition": "content-disposition"}
+    names["X-Release-Yanked"] = "x-amz-meta-yanked"
     for path, sha256, _, headers in record["files"]:
         wanted = {names[name]: value for name, value in record["headers"][headers].items() if name in names}
         key = "private/redirects.json" if path == "redirects.json" else path
