@@ -4,6 +4,7 @@ import collections
 import contextlib
 import errno
 import json
+import shutil
 import subprocess
 
 from common import COMPILER, QUICK, Edge, Wrong, expect, prove
@@ -53,6 +54,8 @@ def can_be_served(case: Case) -> None:
     for site in ("dist", "mirror"):
         if (case.trial / site / "snapshot.json").exists():
             starts(case, site)
+    for mirror in ("seen", "sent"):
+        shutil.rmtree(case.base / mirror, ignore_errors=True)
     current = case.trial / "target/current"
     if current.exists() and (current := json.loads(current.read_text())) and (current["generation"] or "next" in current):
         command = [COMPILER, "follow", address(case.trial), "--once", "--out", case.base / "seen", "--artifacts", case.base / "sent"]
@@ -66,17 +69,31 @@ def starts(case: Case, site: str) -> None:
         expect(edge.address, f"the edge starts on {site}")
 
 
-def kill_everywhere(case: Case) -> tuple[int, list[str]]:
+def killed_between_renames(case: Case, number: int) -> None:
+    """Where trees cannot be exchanged, a kill may leave parts of both; but the next run finishes what was begun."""
+    case.again()
+    traced(case.command, case.trial, lambda step: KILL if step.number == number else without_exchange(step))
+    case.run()
+    case.is_finished()
+
+
+def without_exchange(step: Step):
+    """A file system that cannot exchange two trees: the product then renames one part after the other, and says so."""
+    return -errno.EINVAL if step.name == "renameat2" and step.path in TREES else GO_ON
+
+
+def kill_everywhere(case: Case, kill, at=lambda _: GO_ON) -> tuple[int, list[str]]:
     """How often it was killed, and what was wrong afterwards."""
-    steps = count_steps(case)
+    steps = count_steps(case, at)
     numbers = spread(len(steps), QUICK_KILLS if QUICK else None)
     wrong = collections.defaultdict(list)
     for number in numbers:
         try:
-            killed(case, number)
+            kill(case, number)
         except Wrong as why:
             wrong[str(why)].append(f"{steps[number - 1]} of {len(steps)}")
-    return len(numbers), [f"{case.scenario.name}: {why} [{len(at)} times, {at[0]}]" for why, at in wrong.items()]
+    name = case.scenario.name if kill is killed else f"{case.scenario.name} without an exchange"
+    return len(numbers), [f"{name}: {why} [{len(at)} times, {at[0]}]" for why, at in wrong.items()]
 
 
 def torn(case: Case, command: list, at=lambda _: GO_ON) -> int:
@@ -93,11 +110,6 @@ def torn(case: Case, command: list, at=lambda _: GO_ON) -> int:
     return found
 
 
-def without_exchange(step: Step):
-    """A file system that cannot exchange two trees: the product then renames one part after the other, and says so."""
-    return -errno.EINVAL if step.name == "renameat2" and step.path in TREES else GO_ON
-
-
 def controls(case: Case) -> int:
     """The new state copied over the old one in place, and trees that are not exchanged: both have to be caught."""
     part = case.scenario.parts[-1] if case.scenario.name != "add" else "releases"
@@ -111,19 +123,24 @@ def controls(case: Case) -> int:
 
 
 def run() -> str:
-    done, wrong, caught = [], [], 0
+    done, wrong, caught, between = [], [], 0, 0
     with in_memory() as base:
         for scenario in SCENARIOS:
             case = Case(base, scenario)
-            kills, found = kill_everywhere(case)
+            kills, found = kill_everywhere(case, killed)
             done.append(f"{scenario.name} {kills}")
             wrong += found
+            if scenario.name in ("build", "follow"):
+                kills, found = kill_everywhere(case, killed_between_renames, without_exchange)
+                between += kills
+                wrong += found
             if scenario.name in (("publish", "yank") if QUICK else WITH_CONTROL):
                 caught += controls(case)
     expect(not wrong, "\n  ".join([f"{len(wrong)} kinds of harm:", *wrong]))
     return (
         f"killed at {'some' if QUICK else 'each'} of the steps that change a file ({', '.join(done)}): whole-old or whole-new, an edge "
-        f"started on it, and the next run waited for nobody, ended like one in peace, and left nothing behind; copied in place or not "
+        f"started on it, and the next run waited for nobody, ended like one in peace, and left nothing behind; "
+        f"killed {between} times where trees cannot be exchanged: the next run finished it; copied in place or not "
         f"exchanged (the negative controls): {caught} torn states were caught"
     )
 
