@@ -1,5 +1,9 @@
 # needs: mkfs.ext4
-"""Proves that a power cut tears nothing: what a disk holds at any moment of a run is mounted, and looked at."""
+"""Proves that a power cut tears nothing: what a disk holds at any moment of a run is mounted, and looked at.
+
+The image of a loop device holds exactly what was sent to the device, and nothing of what the kernel still keeps in memory. What
+a disk itself forgets or reorders although it was told to flush is not tried.
+"""
 
 import collections
 import contextlib
