@@ -227,4 +227,5 @@ def run() -> str:
     )
 
 
-prove("no_disk", "disk full, read-only, failing, or no descriptors at any step: a clear error, the old site intact, the next run works", run)
+PROMISE = "disk full, read-only, failing, or no descriptors at any step: a clear error, the old site intact, the next run works"
+prove("no_disk", PROMISE, run)

@@ -173,7 +173,8 @@ class Case:
             return "new" if here == new else "old"
         if self.scenario.between and all(here[path] in (old[path], new[path]) for path in old) and len(here) == len(old):
             return "between"
-        raise Wrong(f"{part} is neither old nor new: {differences(here, old)} to the old one, {differences(here, new)} to the new one")
+        words = f"{differences(here, old)} to the old one, {differences(here, new)} to the new one"
+        raise Wrong(f"{part} is neither old nor new: {words}")
 
     def is_finished(self, where: pathlib.Path | None = None) -> None:
         """After the next run nothing tells that there was trouble."""
@@ -278,10 +279,12 @@ def has_all(record: dict, here: dict[str, bytes]) -> None:
     """A record can be served: every document and artifact of it is on the target."""
     for path, digest, size, _ in [*record["files"], *record["kept"]]:
         texts = [here.get(f"objects/{digest}"), here.get(path)]
-        expect(any(text is not None and sha256(text) == digest and len(text) == size for text in texts), f"{path} of {record['generation']} is on the target")
+        is_there = any(text is not None and sha256(text) == digest and len(text) == size for text in texts)
+        expect(is_there, f"{path} of generation {record['generation']} is on the target")
     for key, digest, size in record["artifacts"]:
         text = here.get(f"artifacts/{key}")
-        expect(text is not None and (digest is None or sha256(text) == digest) and size in (None, len(text)), f"artifacts/{key} is on the target, whole")
+        is_right = text is not None and digest in (None, sha256(text)) and size in (None, len(text))
+        expect(is_right, f"artifacts/{key} is on the target, whole")
 
 
 def documents_end(here: dict, old: dict, new: dict, gone: list[str]) -> str:
@@ -297,7 +300,8 @@ def documents_end(here: dict, old: dict, new: dict, gone: list[str]) -> str:
         return "old"
     leaving = {path: text for path, text in before.items() if path in gone and path not in after}
     without = {path: text for path, text in found.items() if leaving.get(path) != text}
-    expect(without == after, f"public/ is all old or all new: {differences(found, before)} to the old one, {differences(without, after)} to the new one")
+    words = f"{differences(found, before)} to the old one, {differences(without, after)} to the new one"
+    expect(without == after, f"public/ is all old or all new: {words}")
     return "new"
 
 
