@@ -157,7 +157,10 @@ def really(base: pathlib.Path, scenarios: list) -> tuple[str, list[str]]:
 
 def ends_clearly(case: Case, number: int, names_file: bool = True, **how) -> int:
     """Runs with the shortage; the exit code."""
-    done = subprocess.run(case.command, cwd=case.trial, capture_output=True, text=True, **how)
+    try:
+        done = subprocess.run(case.command, cwd=case.trial, capture_output=True, text=True, timeout=60, **how)
+    except subprocess.TimeoutExpired:
+        raise Wrong("it ends at all, found it waiting after 60 s") from None
     is_clear(done.returncode, done.stderr, number, names_file)
     case.is_whole()
     return done.returncode

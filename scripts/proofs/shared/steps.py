@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 from typing import Callable, NamedTuple
 
 from common import expect
@@ -26,7 +27,7 @@ BELOW_THIRD = {264: "renameat", 265: "linkat", 266: "symlinkat", 316: "renameat2
 ALONE = {2: "open", 76: "truncate", 83: "mkdir", 84: "rmdir", 87: "unlink", 90: "chmod"}
 ALONE_SECOND = {82: "rename", 86: "link", 88: "symlink"}
 # System calls that take a descriptor, for whoever has none left.
-TAKES = {41: "socket", 53: "socketpair", 290: "eventfd2", 291: "epoll_create1", 293: "pipe2", 437: "openat2"}
+TAKES = {41: "socket", 53: "socketpair", 290: "eventfd2", 288: "accept4", 291: "epoll_create1", 293: "pipe2", 437: "openat2"}
 CHANGES = OF_FILE | OF_THIRD | BELOW | BELOW_THIRD | ALONE | ALONE_SECOND
 NAMES = CHANGES | TAKES
 SYNCS = ("fsync", "fdatasync", "syncfs")
@@ -39,6 +40,8 @@ EVENT_SECCOMP = 7
 NT_PRSTATUS, RAX, ORIG_RAX = 1, 10, 15
 WALL = 0x40000000
 
+# A run that takes longer does not end by itself.
+SECONDS = 600
 GO_ON, KILL = "go on", "kill"
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -78,7 +81,10 @@ def traced(command: list, where: pathlib.Path, at: Callable = lambda _: GO_ON, d
         if child == 0:
             become([str(word) for word in command], where, out.fileno(), err.fileno())
         steps: list[Step] = []
+        too_long = threading.Timer(SECONDS, os.kill, (child, signal.SIGKILL))
+        too_long.start()
         code = follow(child, Look(where, descriptors), at, steps)
+        too_long.cancel()
         texts = []
         for stream in (out, err):
             stream.seek(0)
