@@ -38,8 +38,9 @@ def writes_or_syncs(step: Step) -> bool:
     return step.name in WRITES + SYNCS
 
 
-def takes(_: Step) -> bool:
-    return True
+def takes(step: Step) -> bool:
+    """A runtime that gets no pair of sockets panics; the programs see to it before that there are enough descriptors."""
+    return step.name != "socketpair"
 
 
 class Fault:
@@ -74,7 +75,7 @@ FAULTS = [
 def harm(case: Case, fault: Fault, step: Step) -> tuple[str, int | None]:
     """Runs into a fault; what is wrong with how that ends, or nothing, and the exit code."""
     case.again()
-    ended = traced(case.command, case.trial, fault.at(step.number), fault.descriptors)
+    ended = traced(case.command, case.trial, fault.at(step.number), fault.descriptors, seconds=60)
     try:
         is_clear(ended.code, ended.err, fault.number, bool(step.path))
         ends = case.is_whole()
@@ -91,7 +92,7 @@ def is_clear(code: int | None, err: str, number: int, names_file: bool = True) -
     words = os.strerror(number)
     expect(code is not None and "panicked" not in err and "Backtrace" not in err, f"no panic, found {code}: {err[-500:]}")
     expect(code in (0, 1, 5), f"exit code 0, 1 or 5, found {code}: {err[-500:]}")
-    if code != 0:
+    if code == 1:
         lines = [line for line in err.splitlines() if words in line]
         expect(lines, f"a line with `{words}`, found: {err[-500:]}")
         unnamed = [line for line in lines if not re.search(r"^[^ :]+: | [^ :]*/[^ :]*: ", line)]

@@ -40,8 +40,6 @@ EVENT_SECCOMP = 7
 NT_PRSTATUS, RAX, ORIG_RAX = 1, 10, 15
 WALL = 0x40000000
 
-# A run that takes longer does not end by itself.
-SECONDS = 600
 GO_ON, KILL = "go on", "kill"
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
@@ -68,11 +66,13 @@ class Ended(NamedTuple):
     steps: list[Step]
 
 
-def traced(command: list, where: pathlib.Path, at: Callable = lambda _: GO_ON, descriptors: bool = False) -> Ended:
+def traced(
+    command: list, where: pathlib.Path, at: Callable = lambda _: GO_ON, descriptors: bool = False, seconds: float = 600.0
+) -> Ended:
     """Runs a program in a folder, and asks `at(step)` before each step that concerns the folder.
 
     It answers GO_ON, KILL, or the number that the system call returns instead of being made: 0, or an error below it.
-    With `descriptors`, the steps are those that take a descriptor instead.
+    With `descriptors`, the steps are those that take a descriptor instead. After so many seconds it is killed.
     """
     expect(platform.machine() == "x86_64", "x86_64, whose system calls this knows")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -81,7 +81,7 @@ def traced(command: list, where: pathlib.Path, at: Callable = lambda _: GO_ON, d
         if child == 0:
             become([str(word) for word in command], where, out.fileno(), err.fileno())
         steps: list[Step] = []
-        too_long = threading.Timer(SECONDS, os.kill, (child, signal.SIGKILL))
+        too_long = threading.Timer(seconds, os.kill, (child, signal.SIGKILL))
         too_long.start()
         code = follow(child, Look(where, descriptors), at, steps)
         too_long.cancel()
