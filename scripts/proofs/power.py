@@ -1,4 +1,3 @@
-# needs: mkfs.ext4
 """Proves that a power cut tears nothing: what a disk holds at any moment of a run is mounted, and looked at.
 
 The image of a loop device holds exactly what was sent to the device, and nothing of what the kernel still keeps in memory. What
@@ -12,7 +11,7 @@ import pathlib
 import shutil
 import sys
 
-from common import QUICK, Wrong, expect, prove
+from common import PATH, QUICK, Wrong, apt_install, expect, prove
 from shared.mounts import command, may_mount, mounted
 from shared.scenarios import SCENARIOS, Case, in_memory
 from shared.steps import GO_ON, SYNCS, Step, traced
@@ -129,6 +128,8 @@ def run() -> str:
 
 
 if may_mount():
+    if not shutil.which("mkfs.ext4", path=PATH):
+        apt_install("e2fsprogs")
     prove("power", "a power cut at any moment of a publish leaves no torn, empty or dangling document", run)
 else:
     print("power: not tried, it takes a user who may mount")
