@@ -105,8 +105,8 @@ pub(super) fn ended(published: &Published, target: &TargetArgument, how: &Publis
     };
     console.result(&format!("{}: generation {generation}, snapshot {}, {what}", target.target, id.get(..16).unwrap_or(id)));
     let mut pending = Vec::new();
-    for key in left {
-        pending.push(format!("{}/{key} could not be removed; publish again, or remove it", target.target.trim_end_matches('/')));
+    for why in left {
+        pending.push(format!("it could not be removed: {why}; publish again, or remove it"));
     }
     if let Err(why) = see_to_purge(purge, how, console) {
         pending.push(why);

@@ -71,7 +71,7 @@ pub struct Published {
     pub artifacts: usize,
     /// What a CDN has to forget.
     pub purge: Vec<String>,
-    /// What could not be removed afterwards; the next publish tries again.
+    /// Why something could not be removed afterwards; the next publish tries again.
     pub left: Vec<String>,
 }
 
@@ -440,13 +440,13 @@ impl<'a> Opened<'a> {
         };
         let mut left = Vec::new();
         for key in work.gone.iter().chain(&work.again) {
-            if self.target.delete(key).await.is_err() {
-                left.push(key.clone());
+            if let Err(error) = self.target.delete(key).await {
+                left.push(error.to_string());
             }
         }
         for key in &work.due {
-            if keep(key).await.is_err() {
-                left.push(key.clone());
+            if let Err(error) = keep(key).await {
+                left.push(error.to_string());
             }
         }
         let removed = (work.gone.len() + work.due.len()).saturating_sub(left.len());
