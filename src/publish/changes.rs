@@ -114,14 +114,6 @@ impl Work {
     }
 }
 
-/// What is there before.
-pub struct Before<'a> {
-    /// The live record.
-    pub live: Option<&'a Record>,
-    /// The record of a publisher that claimed and gave up: its documents may be there.
-    pub given_up: Option<&'a Record>,
-}
-
 /// The artifacts of a snapshot: wanted, and withdrawn because every release that offers them is recalled.
 #[derive(Default)]
 pub struct Offered {
@@ -173,17 +165,37 @@ impl Offered {
     }
 }
 
+/// What it takes to put back what is live over what another snapshot's publisher may have written. The bytes come from
+/// `objects`, by their hash.
+pub fn back(live: &Index, other: &Index, objects: &BTreeMap<String, Bytes>) -> Work {
+    let mut work = Work::default();
+    for row in differing(live, other) {
+        let bytes = objects.get(&row.sha256).cloned().unwrap_or_default();
+        let document = Document { key: key_of(&row.path), bytes, metadata: Metadata::of_row(row) };
+        work.documents.entry(Stage::of(&row.path)).or_default().push(document);
+    }
+    let extra = other.files.iter().filter(|row| !is_tile(&row.path) && live.row(&row.path).is_none());
+    work.gone = extra.map(|row| key_of(&row.path)).collect();
+    work.shrinks = work.gone.iter().any(|key| Stage::of(key) == Stage::Versions);
+    work
+}
+
+/// The rows of what is live that another snapshot has otherwise, or not at all.
+pub fn differing<'a>(live: &'a Index, other: &'a Index) -> impl Iterator<Item = &'a Row> {
+    let same = |row: &&Row| other.row(&row.path).is_some_and(|other| other.sha256 == row.sha256 && other.headers == row.headers);
+    live.files.iter().filter(move |row| !is_tile(&row.path) && !same(row))
+}
+
 /// Works out what is to be done. `now` and `retention` are seconds.
-pub fn work(out: &mut Outgoing, offered: &Offered, before: &Before<'_>, now: i64, retention: i64) -> Work {
-    let live = before.live.map(Record::index).unwrap_or_default();
-    let given_up = before.given_up.map(Record::index).unwrap_or_default();
-    if before.live.is_some() {
+pub fn work(out: &mut Outgoing, offered: &Offered, before: Option<&Record>, now: i64, retention: i64) -> Work {
+    let live = before.map(Record::index).unwrap_or_default();
+    if before.is_some() {
         out.index.kept = kept(&out.index, &live);
     }
     let mut work = Work::default();
     objects(out, &live, &mut work);
-    documents(out, &live, &given_up, &mut work);
-    vanishing(out, &live, &given_up, before, (now, retention), &mut work);
+    documents(out, &live, &mut work);
+    vanishing(out, &live, before, (now, retention), &mut work);
     artifacts(offered, before, &mut work);
     work
 }
@@ -222,18 +234,16 @@ fn bytes_of(out: &Outgoing, row: &Row) -> Bytes {
     out.files.get(&row.path).cloned().unwrap_or_default()
 }
 
-fn documents(out: &Outgoing, live: &Index, given_up: &Index, work: &mut Work) {
+fn documents(out: &Outgoing, live: &Index, work: &mut Work) {
     for row in &out.index.files {
         let same = |old: &Row| old.sha256 == row.sha256 && Metadata::of_row(old) == Metadata::of_row(row);
         // A tile may be there although only the snapshot before needs it.
         let there = live.row(&row.path).or_else(|| live.kept.iter().find(|kept| kept.path == row.path));
-        // Where a publisher that gave up may have written, only writing again makes sure.
-        let touched = given_up.row(&row.path).is_some_and(|claimed| there.is_none_or(|old| old.sha256 != claimed.sha256));
-        if there.is_none_or(|old| old.headers != row.headers || old.sha256 != row.sha256) && there.is_some() || touched {
+        if there.is_some_and(|old| old.headers != row.headers || old.sha256 != row.sha256) {
             work.purge.extend(address_of(&row.path));
         }
         work.grows |= there.is_none() && Stage::of(&row.path) == Stage::Versions;
-        if !there.is_some_and(same) || touched {
+        if !there.is_some_and(same) {
             let document = Document { key: key_of(&row.path), bytes: bytes_of(out, row), metadata: Metadata::of_row(row) };
             work.documents.entry(Stage::of(&row.path)).or_default().push(document);
         }
@@ -245,16 +255,16 @@ fn address_of(path: &str) -> Option<String> {
     path.strip_prefix("public").map(str::to_owned)
 }
 
-fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>, clock: (i64, i64), work: &mut Work) {
+fn vanishing(out: &Outgoing, live: &Index, before: Option<&Record>, clock: (i64, i64), work: &mut Work) {
     let (now, retention) = clock;
     let stays: BTreeSet<String> = out.index.files.iter().chain(&out.index.kept).map(|row| key_of(&row.path)).collect();
     let mut pending: BTreeMap<String, i64> = BTreeMap::new();
-    for record in [before.live, before.given_up].into_iter().flatten() {
+    if let Some(record) = before {
         pending.extend(record.pending.iter().map(|Pending(key, since)| (key.clone(), *since)));
         // What an earlier run was to remove, and may not have.
         work.again.extend(record.gone.iter().cloned());
     }
-    for row in live.files.iter().chain(&live.kept).chain(&given_up.files).chain(&given_up.kept) {
+    for row in live.files.iter().chain(&live.kept) {
         // Tiles stay a while for readers of an old index; not where the history has become private.
         if is_tile(&row.path) && has_index(&out.index, &row.path) {
             pending.entry(key_of(&row.path)).or_insert(now);
@@ -283,9 +293,9 @@ fn vanishing(out: &Outgoing, live: &Index, given_up: &Index, before: &Before<'_>
     }
 }
 
-fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
+fn artifacts(offered: &Offered, before: Option<&Record>, work: &mut Work) {
     let mut held: BTreeMap<String, Artifact> =
-        before.live.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
+        before.iter().flat_map(|live| &live.artifacts).map(|artifact| (artifact.0.clone(), artifact.clone())).collect();
     // The same bytes may lie under a key of an earlier template as well.
     let wanted: BTreeSet<&str> = offered.wanted.values().filter_map(|(artifact, _)| artifact.1.as_deref()).collect();
     let recalled = |artifact: &&Artifact| {
@@ -300,7 +310,7 @@ fn artifacts(offered: &Offered, before: &Before<'_>, work: &mut Work) {
             continue;
         }
         work.withdrawn.push(key.clone());
-        let was_withdrawn = before.live.is_some_and(|live| live.withdrawn.contains(key));
+        let was_withdrawn = before.is_some_and(|live| live.withdrawn.contains(key));
         if offered.elsewhere {
             work.purge.extend((!was_withdrawn).then(|| address.clone()));
             continue;

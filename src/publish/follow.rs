@@ -69,14 +69,6 @@ impl Follower<'_> {
         let _held = lock_out(self.out)?;
         let previous = Previous::open(self.out)?;
         let index = record.index();
-        let generation = previous.as_ref().map_or(0, |previous| previous.index.generation);
-        if record.about.generation < generation {
-            return Err(Failed::Refused(format!(
-                "generation {} is live on the target, and {} holds generation {generation}; move the folder away to go back",
-                record.about.generation,
-                self.out.display()
-            )));
-        }
         let reusable = previous.as_ref().map(Previous::reusable).unwrap_or_default();
         let is_here = |row: &&Row| reusable.row(&row.path).is_some_and(|here| here.sha256 == row.sha256);
         let here = reusable.files.iter().filter(|row| index.row(&row.path).is_some_and(|new| new.sha256 == row.sha256));

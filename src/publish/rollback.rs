@@ -58,8 +58,9 @@ pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, F
     withheld.extend(
         live.withheld.iter().filter(|old| withheld.iter().all(|new| new.version != old.version)).cloned().collect::<Vec<_>>(),
     );
-    if let Some(unknown) = wanted.restore.iter().find(|version| withheld.iter().all(|withheld| withheld.version != **version)) {
-        return Err(Failed::Missing(format!("--restore {unknown}: it is not withdrawn")));
+    let known: BTreeSet<String> = parsed(&then.table)?.releases.iter().map(|release| release.version.to_string()).collect();
+    if let Some(unknown) = wanted.restore.iter().find(|version| !known.contains(*version)) {
+        return Err(Failed::Missing(format!("--restore {unknown}: generation {of} has no such release")));
     }
     withheld.retain(|withheld| !wanted.restore.contains(&withheld.version));
     refuse_what_is_withheld(&then.table, &withheld)?;

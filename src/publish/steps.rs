@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "publishing tells the time")]
 
-use super::changes::{Before, Offered, Outgoing, Stage, Work, key_of, work};
+use super::changes::{Offered, Outgoing, Stage, Work, back, differing, key_of, work};
 use super::folder::Folder;
 use super::record::{
     About, Action, Artifact, CURRENT, Current, Live, Next, Record, Withheld, object_key, read_current, read_record, record_key,
@@ -10,7 +10,7 @@ use super::record::{
 use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
 use super::{Event, Failed, Settings};
 use crate::files::Fingerprint;
-use crate::snapshot::{Row, is_tile};
+use crate::snapshot::{Index, is_tile};
 use crate::words::{Sha256, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -93,10 +93,9 @@ impl<'a> Opened<'a> {
         };
         if let Some(next) = opened.current.next.clone() {
             opened.wait_for(&next).await?;
-            opened.given_up = match read_record(target, &object_key(&next.record), &next.record).await {
-                Ok(record) => Some(record),
-                Err(error) => return Err(error.into()),
-            };
+            let other = read_record(target, &object_key(&next.record), &next.record).await?;
+            opened.take_over(next, &other).await?;
+            opened.given_up = Some(other);
         }
         opened.probe().await?;
         Ok(opened)
@@ -128,6 +127,42 @@ impl<'a> Opened<'a> {
         Ok(())
     }
 
+    /// Puts back what is live where a publisher that gave up may have written. Its claim stays until that is done, so that
+    /// whoever comes next, should this one be cut off, does the same.
+    async fn take_over(&mut self, next: Next, other: &Record) -> Result<(), Failed> {
+        let next = Next { beat: next.beat + 1, early: false, ..next };
+        let current = Current { next: Some(next), ..self.current.clone() };
+        let kept = Instant::now();
+        let version = match self.target.swap(CURRENT, current.to_bytes(), Some(&self.version)).await? {
+            Swap::Done(version) => version,
+            Swap::Refused => return Err(overtaken(self.target, Some(&self.version)).await),
+        };
+        let mut claim = Claim { current, version, kept };
+        let live = self.live.as_ref().map(Record::index).unwrap_or_default();
+        self.put_back(&live, &other.index(), &mut claim).await?;
+        let current = Current { next: None, ..self.current.clone() };
+        match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
+            Swap::Done(version) => (self.current, self.version) = (current, version),
+            Swap::Refused => return Err(overtaken(self.target, Some(&claim.version)).await),
+        }
+        Ok(())
+    }
+
+    async fn put_back(&self, live: &Index, other: &Index, claim: &mut Claim) -> Result<(), Failed> {
+        let reading = differing(live, other).map(|row| async move {
+            let object = self.target.read(&object_key(&row.sha256)).await?;
+            let missing = || Failed::Missing(format!("{}: its bytes ({}) are not on the target any more", row.path, row.sha256));
+            Ok::<_, Failed>((row.sha256.clone(), object.map(|object| object.bytes).ok_or_else(missing)?))
+        });
+        let objects: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let work = back(live, other, &objects.into_iter().collect());
+        self.documents(&work, claim).await?;
+        for key in &work.gone {
+            self.target.delete(key).await?;
+        }
+        Ok(())
+    }
+
     /// Asks for what must be refused: a write of the pointer under a condition that does not hold. It would change nothing
     /// but the pointer, and that to what it is.
     async fn probe(&self) -> Result<(), Failed> {
@@ -138,15 +173,15 @@ impl<'a> Opened<'a> {
 
     /// Everything from the artifacts to the pointer.
     pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
-        let before = Before { live: self.live.as_ref(), given_up: self.given_up.as_ref() };
         let now = jiff::Timestamp::now();
-        let mut work = work(&mut out, offered, &before, now.as_second(), self.settings.retention);
+        let mut work = work(&mut out, offered, self.live.as_ref(), now.as_second(), self.settings.retention);
+        work.purge.extend(self.seen_of_given_up());
         if self.repairs {
             let written = work.documents.values().flatten().filter_map(|document| document.key.strip_prefix("public"));
             work.purge.extend(written.map(str::to_owned));
-            work.purge.sort();
-            work.purge.dedup();
         }
+        work.purge.sort();
+        work.purge.dedup();
         self.artifacts(&work).await?;
         let generation = 1 + self.current.generation.max(self.given_up.as_ref().map_or(0, |record| record.about.generation));
         let about = About {
@@ -179,7 +214,7 @@ impl<'a> Opened<'a> {
         };
         match moved {
             Err(overtaken @ Failed::Overtaken { .. }) => {
-                self.give_way(&work).await?;
+                self.give_way(&record, &sha256).await?;
                 return Err(overtaken);
             }
             Err(error) => return Err(Failed::Unfinished(Box::new(error))),
@@ -351,52 +386,34 @@ impl<'a> Opened<'a> {
     }
 
     /// Somebody took this publisher for dead and went on. What it wrote since is put back to what they made live.
-    async fn give_way(&self, work: &Work) -> Result<(), Failed> {
-        let mut looks = 0;
-        let (current, record, version) = loop {
-            if let Some(found) = self.claim_live().await? {
-                break found;
-            }
-            looks += 1;
-            if looks > GIVE_WAY_LOOKS {
-                return Ok(());
+    async fn give_way(&self, mine: &Record, sha256: &str) -> Result<(), Failed> {
+        for _ in 0..GIVE_WAY_LOOKS {
+            if let Some((live, mut claim)) = self.claim_again(mine, sha256).await? {
+                self.put_back(&live.index(), &mine.index(), &mut claim).await?;
+                let current = Current { next: None, ..claim.current };
+                return self
+                    .target
+                    .swap(CURRENT, current.to_bytes(), Some(&claim.version))
+                    .await
+                    .map(|_| ())
+                    .map_err(Failed::from);
             }
             tokio::time::sleep(LOOK).await;
-        };
-        let index = record.index();
-        let rows: BTreeMap<String, &Row> = index.files.iter().map(|row| (key_of(&row.path), row)).collect();
-        let moved = Stage::moving(false).into_iter().filter_map(|stage| work.documents.get(&stage)).flatten();
-        for key in moved.map(|document| &document.key).chain(&work.gone) {
-            match rows.get(key) {
-                Some(row) => {
-                    let bytes = read_object(self.target, row).await?;
-                    self.target.put(&Document { key: key.clone(), bytes, metadata: Metadata::of_row(row) }).await?;
-                }
-                None if key.starts_with("public/") || key.starts_with("private/") => self.target.delete(key).await?,
-                None => {}
-            }
         }
-        self.target.swap(CURRENT, current.to_bytes(), Some(&version)).await.map(|_| ()).map_err(Failed::from)
+        Ok(())
     }
 
-    /// Claims what is live for putting it back: nobody else moves anything meanwhile. `None` when somebody is at work.
-    async fn claim_live(&self) -> Result<Option<(Current, Record, Version)>, Failed> {
-        let Some(Live { current, version, record: Some(record) }) = Live::read(self.target).await? else { return Ok(None) };
+    /// Claims the pointer for putting back what is live: nobody else moves anything meanwhile. `None` when somebody does.
+    async fn claim_again(&self, mine: &Record, sha256: &str) -> Result<Option<(Record, Claim)>, Failed> {
+        let Some(Live { current, version, record: Some(live) }) = Live::read(self.target).await? else { return Ok(None) };
         if current.next.is_some() {
             return Ok(None);
         }
-        let next = Next {
-            generation: current.generation,
-            id: current.id.clone(),
-            record: current.record.clone(),
-            by: self.settings.by.clone(),
-            at: current.at.clone(),
-            early: false,
-            beat: 0,
-        };
-        let claimed = Current { next: Some(next), ..current.clone() };
+        let About { id, by, at, .. } = mine.about.clone();
+        let next = Next { generation: current.generation, id, record: sha256.to_owned(), by, at, early: false, beat: 0 };
+        let (claimed, kept) = (Current { next: Some(next), ..current }, Instant::now());
         Ok(match self.target.swap(CURRENT, claimed.to_bytes(), Some(&version)).await? {
-            Swap::Done(version) => Some((current, record, version)),
+            Swap::Done(version) => Some((live, Claim { current: claimed, version, kept })),
             Swap::Refused => None,
         })
     }
@@ -461,19 +478,28 @@ impl<'a> Opened<'a> {
         self.given_up.as_ref()
     }
 
-    /// Whether exactly this is live already. After somebody gave up, even the same snapshot has to be published again.
+    /// Whether exactly this is live already.
     pub fn is_live(&self, id: &str, offered: &Offered) -> bool {
-        let Some(live) = self.live.as_ref().filter(|live| live.about.id == id && self.given_up.is_none()) else { return false };
+        let Some(live) = self.live.as_ref().filter(|live| live.about.id == id) else { return false };
         let held: BTreeSet<&str> = live.artifacts.iter().map(|artifact| artifact.0.as_str()).collect();
         let withdrawn = offered.withdrawn.keys().all(|key| live.withdrawn.contains(key));
         let wanted = offered.elsewhere || offered.wanted.keys().all(|key| held.contains(key.as_str()));
         withdrawn && wanted && live.elsewhere == offered.elsewhere && !self.repairs
     }
 
+    /// Addresses whose documents a publisher that gave up may have moved, and a CDN may have seen.
+    fn seen_of_given_up(&self) -> Vec<String> {
+        let (Some(live), Some(other)) = (&self.live, &self.given_up) else { return Vec::new() };
+        let (live, other) = (live.index(), other.index());
+        let rows = differing(&live, &other).chain(differing(&other, &live));
+        rows.filter_map(|row| row.path.strip_prefix("public").map(str::to_owned)).collect()
+    }
+
     /// What a publish says that had nothing to do.
     pub async fn nothing_new(&self) -> Published {
         let Some(live) = &self.live else { return Published::default() };
-        let (generation, id, purge) = (live.about.generation, live.about.id.clone(), live.purge.clone());
+        let (generation, id) = (live.about.generation, live.about.id.clone());
+        let purge = live.purge.iter().cloned().chain(self.seen_of_given_up()).collect::<BTreeSet<_>>().into_iter().collect();
         Published { generation, id, purge, left: self.finish().await, ..Published::default() }
     }
 
@@ -607,13 +633,6 @@ async fn overtaken(target: &Target, known: Option<&Version>) -> Failed {
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// The bytes of a document that can move, from where nobody moves them.
-async fn read_object(target: &Target, row: &Row) -> Result<Bytes, Failed> {
-    let object = target.read(&object_key(&row.sha256)).await?;
-    let missing = || Failed::Missing(format!("{}: its bytes ({}) are not on the target any more", row.path, row.sha256));
-    object.map(|object| object.bytes).ok_or_else(missing)
 }
 
 fn digest_of(path: &Path) -> Option<String> {
