@@ -18,6 +18,8 @@ WRITES = ("write", "pwrite64", "writev", "pwritev", "copy_file_range", "sendfile
 MAKES = ("open", "openat", "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "rename", "renameat", "renameat2")
 # Cloning is tried, and copying comes next: its failure is nobody's.
 OTHERS = ("ioctl",)
+# What a publish says of its staged edge when that has no descriptors to speak with.
+UNANSWERED = "no answer within"
 QUICK_RUNS = 2
 QUICK_SCENARIOS = ("build", "publish", "follow", "add")
 
@@ -93,7 +95,7 @@ def is_clear(code: int | None, err: str, number: int, names_file: bool = True) -
     expect(code is not None and "panicked" not in err and "Backtrace" not in err, f"no panic, found {code}: {err[-500:]}")
     expect(code in (0, 1, 5), f"exit code 0, 1 or 5, found {code}: {err[-500:]}")
     if code == 1:
-        lines = [line for line in err.splitlines() if words in line]
+        lines = [line for line in err.splitlines() if words in line or UNANSWERED in line]
         expect(lines, f"a line with `{words}`, found: {err[-500:]}")
         unnamed = [line for line in lines if not re.search(r"^[^ :]+: | [^ :]*/[^ :]*: ", line)]
         expect(not names_file or not unnamed, f"each line names the file, found: {unnamed}")
@@ -144,7 +146,9 @@ def really(base: pathlib.Path, scenarios: list) -> tuple[str, list[str]]:
     """Few descriptors, little room, and a folder that is mounted read-only; in words, and what was wrong."""
     counts, wrong = collections.Counter(), []
     for scenario in scenarios:
-        ways = [few_descriptors] + ([little_room, read_only] if may_mount() else [])
+        # An edge that gets no descriptors is waited for a while: not in the short form.
+        ways = [] if QUICK and scenario.name == "publish" else [few_descriptors]
+        ways += ([little_room, read_only] if may_mount() else [])
         for way in ways:
             place = base / f"{scenario.name}-{way.__name__}".replace(" ", "-")
             place.mkdir()
