@@ -203,7 +203,7 @@ def check_denied(scenario: Scenario, stub: Stub, where: pathlib.Path) -> None:
     number = next(number for number, asked in enumerate(scenario.requests, 1) if "artifacts/" in asked.key and asked.query == "delete")
     stub.forget(scenario.before, Fault("denied", number, lasts=True))
     ended = run_fresh(where, stub, scenario.command)
-    words = "could not be removed; publish again, or remove it"
+    words = "publish again, or remove it"
     expect(ended.code == 5 and words in ended.err, f"{scenario.name}: says `{words}` with 5, found {ended}")
     expect_none(problems(stub.below(PREFIX)), f"{scenario.name}, removal denied")
     stub.forget()

@@ -130,7 +130,7 @@ impl<'a> Opened<'a> {
     /// Puts back what is live where a publisher that gave up may have written. Its claim stays until that is done, so that
     /// whoever comes next, should this one be cut off, does the same.
     async fn take_over(&mut self, next: Next, other: &Record) -> Result<(), Failed> {
-        let next = Next { beat: next.beat + 1, early: false, ..next };
+        let next = Next { beat: next.beat + 1, by: self.settings.by.clone(), ..next };
         let current = Current { next: Some(next), ..self.current.clone() };
         let kept = Instant::now();
         let version = match self.target.swap(CURRENT, current.to_bytes(), Some(&self.version)).await? {
@@ -140,7 +140,10 @@ impl<'a> Opened<'a> {
         let mut claim = Claim { current, version, kept };
         let live = self.live.as_ref().map(Record::index).unwrap_or_default();
         self.put_back(&live, &other.index(), &mut claim).await?;
-        let current = Current { next: None, ..self.current.clone() };
+        // From here on this publisher's own claim, of what is live, keeps the pointer until there is more to claim.
+        let Current { generation, id, record, at, .. } = self.current.clone();
+        let own = Next { generation, id, record, at, by: self.settings.by.clone(), early: false, beat: 0 };
+        let current = Current { next: self.live.as_ref().map(|_| own), ..self.current.clone() };
         match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
             Swap::Done(version) => (self.current, self.version) = (current, version),
             Swap::Refused => return Err(overtaken(self.target, Some(&claim.version)).await),
@@ -498,6 +501,10 @@ impl<'a> Opened<'a> {
     /// What a publish says that had nothing to do.
     pub async fn nothing_new(&self) -> Published {
         let Some(live) = &self.live else { return Published::default() };
+        if self.current.next.is_some() {
+            let released = Current { next: None, ..self.current.clone() };
+            let _ = self.target.swap(CURRENT, released.to_bytes(), Some(&self.version)).await;
+        }
         let (generation, id) = (live.about.generation, live.about.id.clone());
         let purge = live.purge.iter().cloned().chain(self.seen_of_given_up()).collect::<BTreeSet<_>>().into_iter().collect();
         Published { generation, id, purge, left: self.finish().await, ..Published::default() }
