@@ -9,6 +9,7 @@ use agent_releases::files::read_regular;
 use agent_releases::problem::Problem;
 use agent_releases::words::{Channel, FileName, Platform, Sha256, StorageKey, Version, Word};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -145,11 +146,11 @@ impl About {
             }
             Ok(())
         }
-        let same = |a: &[Channel], b: &[Channel]| a.iter().all(|channel| b.contains(channel));
-        if self.channels.is_empty() {
+        let mine: BTreeSet<&Channel> = self.channels.iter().collect();
+        let differs = !other.channels.is_empty() && mine != other.channels.iter().collect();
+        if mine.is_empty() {
             self.channels = other.channels;
-        } else if !other.channels.is_empty() && !(same(&self.channels, &other.channels) && same(&other.channels, &self.channels))
-        {
+        } else if differs {
             return Err("channel");
         }
         agree("published_at", &mut self.published_at, other.published_at)?;

@@ -303,9 +303,7 @@ fn artifacts(offered: &Offered, before: Option<&Record>, work: &mut Work) {
     };
     let elsewhere: Vec<(String, String)> =
         held.values().filter(recalled).map(|artifact| (artifact.0.clone(), format!("{}{}", offered.base, artifact.0))).collect();
-    for (key, address) in
-        offered.withdrawn.iter().map(|(key, address)| (key, address)).chain(elsewhere.iter().map(|(key, address)| (key, address)))
-    {
+    for (key, address) in offered.withdrawn.iter().chain(elsewhere.iter().map(|(key, address)| (key, address))) {
         if work.withdrawn.contains(key) {
             continue;
         }
