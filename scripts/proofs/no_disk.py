@@ -110,8 +110,8 @@ def at_each_step(case: Case) -> tuple[int, list[str]]:
             why, code = harm(case, fault, step)
             count += 1
             if why:
-                wrong[f"{fault.what}: {why}"].append(f"{step}, exit code {code}")
-    return count, [f"{case.scenario.name}: {why} [{len(at)} times, {at[0]}]" for why, at in wrong.items()]
+                wrong[fault.what, why[:40]].append(f"{why} [{step}, exit code {code}]")
+    return count, [f"{case.scenario.name}: {what}: {len(said)} times, {said[0]}" for (what, _), said in wrong.items()]
 
 
 def control(case: Case) -> int:
