@@ -125,16 +125,14 @@ def latency(rounds: int) -> Section:
         "The edge: latency",
         "1,000 releases. The server has one core, the client the other. Under full load each connection asks again as soon as it",
         "is answered: how long requests wait in line when there are more than the server can take. The line is mean × rate: so many",
-        "of the connections wait where the client counts it. h2load counts from one answer to the next, so its line is all of them,",
-        "and it is the judge. wrk reads all answers that have come before it asks again, and leaves that time out: a server that",
-        "answers in large batches, as nginx does, hides up to half of each round there. With pauses each connection waits at",
-        "random before it asks again.",
+        "of the connections wait where the client counts it. Under full load that client is h2load, which counts from one answer to",
+        "the next, so its line is all of them. wrk would read all answers that have come before it asks again, and leave that time",
+        "out: a server that answers in large batches, as nginx does, hides up to half of each round there. With pauses, where that",
+        "does not matter, it is wrk, and each connection waits at random before it asks again.",
     )
     kinds = {
         "64, full load": lambda address, target: load_all_counted(address, target, 64, 2),
         "1,000, full load": lambda address, target: load_all_counted(address, target, 1000, 2),
-        "64, full load, by wrk": lambda address, target: load(address, target, 64, 2),
-        "1,000, full load, by wrk": lambda address, target: load(address, target, 1000, 2),
         "64, pauses of up to 4 ms": lambda address, target: load(address, target, 64, 2, pause_ms=4),
         "1,000, pauses of up to 100 ms": lambda address, target: load(address, target, 1000, 2, pause_ms=100),
     }
@@ -158,8 +156,7 @@ def latency(rounds: int) -> Section:
         cells += [f"{middle([load.p50_ms for load in loads]):.2f}", f"{middle([load.p99_ms for load in loads]):.2f}", f"{p99:.2f}"]
         cells += [f"{middle([load.rate for load in loads]):,.0f}"]
         cells += [f"{middle([load.mean_ms * load.rate / 1000 for load in loads]):,.0f}", sum(load.failures for load in loads)]
-        judged = server != "nginx" and not kind.endswith("by wrk")
-        promise = [("", p99, P99_BESIDE_NGINX)] if judged else []
+        promise = [] if server == "nginx" else [("", p99, P99_BESIDE_NGINX)]
         table.append(cells + section.judge(f"p99 of the {name} on {kind}, {server}", *promise))
     columns = ["connections", "answer", "server", "p50 ms", "p99 ms", "p99 × nginx", "requests/s", "line", "failures in all"]
     section.table([*columns, "limit", "holds"], table)

@@ -27,7 +27,8 @@ pub struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let base = arguments.base_url.trim_end_matches('/');
-    if !base.starts_with("https://") && !base.starts_with("http://") {
+    let is_address = (base.starts_with("https://") || base.starts_with("http://")) && !base.contains(['?', '#', ' ']);
+    if !is_address {
         return Err(Failure::Usage(format!("expected an address such as https://api.example.com, found `{base}`")));
     }
     let broken = |error: &dyn std::fmt::Display| Failure::general(error.to_string());

@@ -318,7 +318,7 @@ impl<'a> Session<'a> {
                 let undone = self
                     .edited
                     .iter()
-                    .take(count)
+                    .take(count + 1)
                     .map(|(path, old, _)| old.as_ref().map_or(Ok(()), |old| write_source(path, old)));
                 let stuck: Vec<Problem> = undone.filter_map(Result::err).collect();
                 return Err(std::iter::once(problem).chain(stuck).collect::<Vec<_>>().into());

@@ -4,6 +4,7 @@ use super::console::{Console, counted};
 use super::publishing::{TargetArgument, runtime};
 use super::{Exit, Failure, Outcome};
 use agent_releases::problem::escaped;
+use agent_releases::publish::Failed;
 use agent_releases::publish::prune::prune as forget;
 use agent_releases::publish::record::{About, Action, read_current, read_generation};
 use agent_releases::publish::target::Target;
@@ -24,24 +25,29 @@ pub struct History {
 
 pub(super) fn history(arguments: &History, console: &Console) -> Outcome {
     let target = arguments.target.open()?;
-    let abouts = runtime()?.block_on(read(&target, &arguments.target.target, arguments.most))?;
+    let (abouts, broken) = runtime()?.block_on(read(&target, &arguments.target.target, arguments.most))?;
     for about in &abouts {
         console.result(&if arguments.json { serde_json::to_string(about).unwrap_or_default() } else { line(about) });
     }
-    Ok(Exit::Fine)
+    // What is older cannot be told.
+    broken.map_or(Ok(Exit::Fine), |error| Err(error.into()))
 }
 
-async fn read(target: &Target, name: &str, most: usize) -> Result<Vec<About>, Failure> {
+async fn read(target: &Target, name: &str, most: usize) -> Result<(Vec<About>, Option<Failed>), Failure> {
     let (current, _) =
         read_current(target).await?.ok_or_else(|| Failure::general(format!("{name}: nothing was published there yet")))?;
     // From each generation to the one that it replaced: what was cut off before it went live is none of them.
     let (mut abouts, mut at) = (Vec::new(), Some(current.generation));
     while let Some(generation) = at.filter(|_| abouts.len() < most) {
-        let Some(record) = read_generation(target, generation).await? else { break };
+        let record = match read_generation(target, generation).await {
+            Ok(Some(record)) => record,
+            Ok(None) => break,
+            Err(error) => return Ok((abouts, Some(error.into()))),
+        };
         at = record.about.previous.filter(|previous| *previous < generation);
         abouts.push(record.about);
     }
-    Ok(abouts)
+    Ok((abouts, None))
 }
 
 fn line(about: &About) -> String {

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::edits::word;
-use super::publishing::{Publishing, TargetArgument, ended, runtime};
+use super::publishing::{Publishing, TargetArgument, ended, interruptible, runtime};
 use super::{Failure, Folders, Outcome};
 use agent_releases::compile::{Baseline, Options, compile, lock_out, settled, write_snapshot};
 use agent_releases::publish::changes::{Offered, Outgoing};
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Read every object on the target, and send again what is missing or wrong there
     #[arg(long)]
     repair: bool,
+    /// The target holds the releases of this product, under the name that it had
+    #[arg(long)]
+    rename_product: bool,
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
@@ -52,8 +55,19 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let artifacts = (!arguments.no_artifacts).then_some(arguments.folders.artifacts.as_path());
     let tell = |event: &Event<'_>| console.event(event);
     let settings = arguments.publishing.settings(artifacts, &tell);
-    let published = runtime()?.block_on(publish(arguments, &target, &settings, console))?;
+    let published = runtime()?.block_on(interruptible(publish(arguments, &target, &settings, console)))?;
     ended(&published, &arguments.target, &arguments.publishing, console)
+}
+
+/// Two products on one target would overwrite each other.
+fn refuse_another_product(live: Option<&str>, product: &str, arguments: &Arguments) -> Result<(), Failure> {
+    match live.filter(|live| !live.is_empty() && *live != product && !arguments.rename_product) {
+        None => Ok(()),
+        Some(live) => Err(Failure::refused(format!(
+            "{} holds the releases of `{live}`, and these are those of `{product}`; name its own target, or say --rename-product",
+            arguments.target.target
+        ))),
+    }
 }
 
 /// A target that is mixed up with what it is made from, or with another one, would spoil both.
@@ -102,6 +116,8 @@ async fn publish(
     let held = lock_out(out)?;
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
+    let product = compiled.catalog.product().to_owned();
+    refuse_another_product(live.map(|live| live.about.product.as_str()), &product, arguments)?;
     let built = compiled.snapshot_with_exports()?;
     let id = built.index.id.clone();
     let outgoing = Outgoing::from(&built);
@@ -126,7 +142,8 @@ async fn publish(
     let reason = arguments.reason.as_ref().map(ToString::to_string);
     // What follows takes as long as the network does, and leaves the folder alone.
     drop(held);
-    let intent = Intent { action: Action::Publish, of: None, reason, releases, stable, withheld: rollback::withheld(&table)? };
+    let intent =
+        Intent { action: Action::Publish, of: None, reason, product, releases, stable, withheld: rollback::withheld(&table)? };
     let published = opened.publish(outgoing, &offered, intent).await?;
     let _held = lock_out(out)?;
     set_generation(out, published.generation)?;

@@ -14,6 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 const DAY: i64 = 86_400;
 
@@ -94,6 +95,17 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let pairs = (0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect::<Result<Vec<_>, _>>().map_err(cannot)?;
     drop(pairs);
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)
+}
+
+/// Does it until somebody wants it to end; then says what is left to do.
+pub(super) async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let why = "interrupted; if it was begun, publish again, which finishes or replaces it";
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::general(error.to_string()))?;
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(Failure::general(why)),
+        _ = terminate.recv() => Err(Failure::general(why)),
+    }
 }
 
 /// Says what was published, and sees to the purge.

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::edits::word;
-use super::publishing::{Publishing, TargetArgument, ended, runtime};
+use super::publishing::{Publishing, TargetArgument, ended, interruptible, runtime};
 use super::{Failure, Outcome};
 use agent_releases::publish::record::read_current;
 use agent_releases::publish::steps::{Opened, Published};
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         let of = back.of;
         Ok((opened.publish(back.outgoing, &back.offered, back.intent).await?, of))
     };
-    let (published, of) = runtime()?.block_on(back(&settings))?;
+    let (published, of) = runtime()?.block_on(interruptible(back(&settings)))?;
     console.say(&format!("the answers of generation {of} are live again"));
     ended(&published, &arguments.target, &arguments.publishing, console)
 }

@@ -88,6 +88,9 @@ pub struct About {
     pub of: Option<u64>,
     /// Why.
     pub reason: Option<String>,
+    /// What the releases are releases of.
+    #[serde(default)]
+    pub product: String,
     /// Releases that are not drafts.
     pub releases: usize,
     /// What `stable` answered from then on.

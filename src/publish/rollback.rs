@@ -69,8 +69,15 @@ pub async fn prepare(opened: &Opened<'_>, wanted: &Wanted<'_>) -> Result<Back, F
     offered.elsewhere = live.elsewhere;
     let (releases, stable) = heads(&then.table)?;
     let outgoing = documents(opened.target, &old_index, &live_index).await?;
-    let intent =
-        Intent { action: Action::Rollback, of: Some(of), reason: Some(wanted.reason.to_owned()), releases, stable, withheld };
+    let intent = Intent {
+        action: Action::Rollback,
+        of: Some(of),
+        reason: Some(wanted.reason.to_owned()),
+        product: live.about.product.clone(),
+        releases,
+        stable,
+        withheld,
+    };
     Ok(Back { outgoing, offered, intent, of })
 }
 

@@ -50,6 +50,8 @@ pub struct Intent {
     pub of: Option<u64>,
     /// Why.
     pub reason: Option<String>,
+    /// What the releases are releases of.
+    pub product: String,
     /// Releases that are not drafts.
     pub releases: usize,
     /// The head of stable.
@@ -196,6 +198,7 @@ impl<'a> Opened<'a> {
             action: intent.action,
             of: intent.of,
             reason: intent.reason,
+            product: intent.product,
             releases: intent.releases,
             stable: intent.stable,
             documents: work.documents(),
@@ -501,6 +504,10 @@ impl<'a> Opened<'a> {
     /// What a publish says that had nothing to do.
     pub async fn nothing_new(&self) -> Published {
         let Some(live) = &self.live else { return Published::default() };
+        if let Target::Folder(folder) = self.target {
+            // Whoever holds the folder removes what a killed run left there.
+            let _ = folder.hold();
+        }
         if self.current.next.is_some() {
             let released = Current { next: None, ..self.current.clone() };
             let _ = self.target.swap(CURRENT, released.to_bytes(), Some(&self.version)).await;

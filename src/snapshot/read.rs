@@ -85,9 +85,19 @@ fn read_chunk(folder: &Path, chunk: &[(String, Form)]) -> Result<Vec<(String, By
     chunk.iter().map(|(path, form)| Ok((path.clone(), read_file(&folder.join(path), form)?))).collect()
 }
 
-/// Whether a row's file and all its compressed forms are as recorded.
-pub fn is_intact(folder: &Path, row: &Row) -> bool {
-    row.forms().all(|(path, form)| read_file(&folder.join(path), &form).is_ok())
+/// Whether a row's file and all its compressed forms are as recorded. That a file cannot be read now says nothing of it.
+pub fn is_intact(folder: &Path, row: &Row) -> Result<bool, Damage> {
+    for (path, form) in row.forms() {
+        match read_file(&folder.join(path), &form) {
+            Ok(_) => {}
+            Err(Damage::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(Damage::Unreadable { path, source }) if source.raw_os_error().is_some() => {
+                return Err(Damage::Unreadable { path, source });
+            }
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {

@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where sites are written")]
 
 use super::index::{Index, Row, is_tile};
-use super::{Built, INDEX, is_intact, read_index};
+use super::{Built, Damage, INDEX, is_intact, read_index};
 use crate::files::remove_stale;
 use crate::problem::Problem;
 use rayon::prelude::*;
@@ -77,7 +77,9 @@ impl Previous {
             return Err(foreign);
         }
         let rows = index.files.par_iter().chain(&index.kept).chain(&index.exports);
-        let intact = rows.filter(|row| is_intact(folder, row)).map(|row| row.path.clone()).collect();
+        let intact = rows.map(|row| Ok((is_intact(folder, row)?, row.path.clone()))).collect::<Result<Vec<_>, Damage>>();
+        let intact = intact.map_err(|damage| vec![Problem::general(damage.to_string())])?;
+        let intact = intact.into_iter().filter(|(intact, _)| *intact).map(|(_, path)| path).collect();
         Ok(Some(Self { folder: folder.to_owned(), index, intact }))
     }
 
