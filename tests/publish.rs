@@ -397,3 +397,19 @@ fn what_was_cut_off_before_it_went_live_is_not_history() {
     fs::copy(&record, desk.path().join("live/snapshots/2.json")).expect("copied");
     assert_eq!(desk.ok(&["history", "TARGET"]).lines().count(), 1);
 }
+
+#[test]
+fn a_document_whose_headers_alone_differ_comes_back_whole() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.add("1.1.0", &["--channel", "stable"]);
+    desk.publish();
+    let before = desk.files("public");
+    compiler_ok(desk.path(), &["yank", "1.1.0", "--reason", "loses its settings"]);
+    desk.publish();
+    desk.ok(&["rollback", "TARGET", "--reason", "it was fine", "--restore", "1.1.0", "--settle", "0"]);
+    let after = desk.files("public");
+    for (path, bytes) in &before {
+        assert_eq!(after.get(path), Some(bytes), "{path}");
+    }
+}

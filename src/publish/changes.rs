@@ -1,5 +1,6 @@
 //! What has to be sent, in which order, and what has to go: worked out from two records, never by listing a store.
 
+use super::Failed;
 use super::record::{Artifact, Pending, Record, object_key};
 use super::target::{Document, Metadata};
 use crate::policy::{Access, Policy};
@@ -167,17 +168,17 @@ impl Offered {
 
 /// What it takes to put back what is live over what another snapshot's publisher may have written. The bytes come from
 /// `objects`, by their hash.
-pub fn back(live: &Index, other: &Index, objects: &BTreeMap<String, Bytes>) -> Work {
+pub fn back(live: &Index, other: &Index, objects: &BTreeMap<String, Bytes>) -> Result<Work, Failed> {
     let mut work = Work::default();
     for row in differing(live, other) {
-        let bytes = objects.get(&row.sha256).cloned().unwrap_or_default();
+        let bytes = objects.get(&row.sha256).cloned().ok_or_else(|| not_at_hand(row))?;
         let document = Document { key: key_of(&row.path), bytes, metadata: Metadata::of_row(row) };
         work.documents.entry(Stage::of(&row.path)).or_default().push(document);
     }
     let extra = other.files.iter().filter(|row| !is_tile(&row.path) && live.row(&row.path).is_none());
     work.gone = extra.map(|row| key_of(&row.path)).collect();
     work.shrinks = work.gone.iter().any(|key| Stage::of(key) == Stage::Versions);
-    work
+    Ok(work)
 }
 
 /// The rows of what is live that another snapshot has otherwise, or not at all.
@@ -186,18 +187,19 @@ pub fn differing<'a>(live: &'a Index, other: &'a Index) -> impl Iterator<Item = 
     live.files.iter().filter(move |row| !is_tile(&row.path) && !same(row))
 }
 
-/// Works out what is to be done. `now` and `retention` are seconds.
-pub fn work(out: &mut Outgoing, offered: &Offered, before: Option<&Record>, now: i64, retention: i64) -> Work {
+/// Works out what is to be done. `now` and `retention` are seconds. Bytes that have to be written and are not at hand are an
+/// error: nothing is ever written in their place.
+pub fn work(out: &mut Outgoing, offered: &Offered, before: Option<&Record>, now: i64, retention: i64) -> Result<Work, Failed> {
     let live = before.map(Record::index).unwrap_or_default();
     if before.is_some() {
         out.index.kept = kept(&out.index, &live);
     }
     let mut work = Work::default();
-    objects(out, &live, &mut work);
-    documents(out, &live, &mut work);
+    objects(out, &live, &mut work)?;
+    documents(out, &live, &mut work)?;
     vanishing(out, &live, before, (now, retention), &mut work);
     artifacts(offered, before, &mut work);
-    work
+    Ok(work)
 }
 
 /// The live snapshot's tiles that this one lacks: a reader of the old index still finds them.
@@ -212,7 +214,7 @@ fn has_index(index: &Index, tile: &str) -> bool {
     tile.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some())
 }
 
-fn objects(out: &Outgoing, live: &Index, work: &mut Work) {
+fn objects(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed> {
     let moving = |row: &&Row| !is_tile(&row.path);
     let there: BTreeSet<&str> = live.files.iter().filter(moving).map(|row| row.sha256.as_str()).collect();
     let mut new: BTreeSet<&str> = BTreeSet::new();
@@ -224,17 +226,22 @@ fn objects(out: &Outgoing, live: &Index, work: &mut Work) {
                 sha256: Some(row.sha256.clone()),
                 ..Metadata::default()
             };
-            documents.push(Document { key: object_key(&row.sha256), bytes: bytes_of(out, row), metadata });
+            documents.push(Document { key: object_key(&row.sha256), bytes: bytes_of(out, row)?, metadata });
         }
     }
     work.documents.insert(Stage::Objects, documents);
+    Ok(())
 }
 
-fn bytes_of(out: &Outgoing, row: &Row) -> Bytes {
-    out.files.get(&row.path).cloned().unwrap_or_default()
+fn bytes_of(out: &Outgoing, row: &Row) -> Result<Bytes, Failed> {
+    out.files.get(&row.path).cloned().ok_or_else(|| not_at_hand(row))
 }
 
-fn documents(out: &Outgoing, live: &Index, work: &mut Work) {
+fn not_at_hand(row: &Row) -> Failed {
+    Failed::Missing(format!("{}: its bytes ({}) are not at hand", row.path, row.sha256))
+}
+
+fn documents(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed> {
     for row in &out.index.files {
         let same = |old: &Row| old.sha256 == row.sha256 && Metadata::of_row(old) == Metadata::of_row(row);
         // A tile may be there although only the snapshot before needs it.
@@ -244,10 +251,11 @@ fn documents(out: &Outgoing, live: &Index, work: &mut Work) {
         }
         work.grows |= there.is_none() && Stage::of(&row.path) == Stage::Versions;
         if !there.is_some_and(same) {
-            let document = Document { key: key_of(&row.path), bytes: bytes_of(out, row), metadata: Metadata::of_row(row) };
+            let document = Document { key: key_of(&row.path), bytes: bytes_of(out, row)?, metadata: Metadata::of_row(row) };
             work.documents.entry(Stage::of(&row.path)).or_default().push(document);
         }
     }
+    Ok(())
 }
 
 /// The address that a CDN serves a file under.

@@ -80,7 +80,11 @@ impl Follower<'_> {
         let read: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
         let fetched = read.len();
         files.extend(read);
-        let bytes = index.files.iter().map(|row| files.get(&row.path).cloned().unwrap_or_default()).collect();
+        let bytes = index.files.iter().map(|row| {
+            let missing = || Failed::Missing(format!("{}: its bytes are not at hand", row.path));
+            files.get(&row.path).cloned().ok_or_else(missing)
+        });
+        let bytes = bytes.collect::<Result<Vec<Bytes>, Failed>>()?;
         let mut built = Built { index, bytes, exports: Vec::new(), compressed: Default::default() };
         built.index.kept.clear();
         built.compress(previous.as_ref().map(Previous::reusable).as_ref());

@@ -174,8 +174,7 @@ async fn documents(target: &Target, old: &Index, live: &Index) -> Result<Outgoin
     let mut files: Vec<Row> = old.files.iter().filter(|row| row.path != LEDGER).cloned().collect();
     files.extend(live.row(LEDGER).cloned());
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let there: BTreeSet<(&str, &str)> = live.files.iter().map(|row| (row.path.as_str(), row.sha256.as_str())).collect();
-    let differ = files.iter().filter(|row| !there.contains(&(row.path.as_str(), row.sha256.as_str())));
+    let differ = files.iter().filter(|row| live.row(&row.path) != Some(row));
     let reading =
         stream::iter(differ.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) }));
     let read: Vec<(String, Bytes)> = reading.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;

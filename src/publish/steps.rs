@@ -160,7 +160,7 @@ impl<'a> Opened<'a> {
             Ok::<_, Failed>((row.sha256.clone(), object.map(|object| object.bytes).ok_or_else(missing)?))
         });
         let objects: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        let work = back(live, other, &objects.into_iter().collect());
+        let work = back(live, other, &objects.into_iter().collect())?;
         self.documents(&work, claim).await?;
         for key in &work.gone {
             self.target.delete(key).await?;
@@ -179,7 +179,7 @@ impl<'a> Opened<'a> {
     /// Everything from the artifacts to the pointer.
     pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
         let now = jiff::Timestamp::now();
-        let mut work = work(&mut out, offered, self.live.as_ref(), now.as_second(), self.settings.retention);
+        let mut work = work(&mut out, offered, self.live.as_ref(), now.as_second(), self.settings.retention)?;
         work.purge.extend(self.seen_of_given_up());
         if self.repairs {
             let written = work.documents.values().flatten().filter_map(|document| document.key.strip_prefix("public"));
