@@ -98,28 +98,48 @@ async fn publish(
 ) -> Result<Published, Failure> {
     let out = &arguments.folders.out;
     let mut opened = Opened::read(target, settings).await?;
-    let live = opened.live.as_ref();
+    let published = match prepare(arguments, target, &mut opened, console).await {
+        Ok(Some(Prepared { outgoing, offered, intent })) => opened.publish(outgoing, &offered, intent).await?,
+        Ok(None) => opened.nothing_new().await,
+        Err(failure) => {
+            opened.release().await;
+            return Err(failure);
+        }
+    };
+    let _held = lock_out(out)?;
+    set_generation(out, published.generation)?;
+    Ok(published)
+}
+
+/// A site that is built, and that a real edge has tried.
+struct Prepared {
+    outgoing: Outgoing,
+    offered: Offered,
+    intent: Intent,
+}
+
+/// Builds the site and has it tried; `None` when it is live already.
+async fn prepare(
+    arguments: &Arguments,
+    target: &Target,
+    opened: &mut Opened<'_>,
+    console: &Console,
+) -> Result<Option<Prepared>, Failure> {
+    let (folders, live) = (&arguments.folders, opened.live.as_ref());
     if arguments.on.is_some_and(|on| on != live.map_or(0, |live| live.about.generation)) {
         return Err(Failed::of_another_generation(live).into());
     }
-    let previous = match live {
-        Some(live) => {
-            let claim = match opened.given_up() {
-                Some(record) => Some(ledger(target, record, out).await?),
-                None => None,
-            };
-            Baseline::Text(ledger(target, live, out).await?, claim)
-        }
-        None => Baseline::Out,
-    };
-    let options = Options { previous, strict: arguments.strict, ..arguments.folders.options() };
-    let held = lock_out(out)?;
+    let previous = baseline(target, opened, &folders.out).await?;
+    let options = Options { previous, strict: arguments.strict, ..folders.options() };
+    // Held until the site has been tried; what follows takes as long as the network does.
+    let _held = lock_out(&folders.out)?;
     let compiled = compile(&options)?;
     console.warnings(&compiled.warnings);
     let product = compiled.catalog.product().to_owned();
     refuse_another_product(live.map(|live| live.about.product.as_str()), &product, arguments)?;
     let built = compiled.snapshot_with_exports()?;
-    let id = built.index.id.clone();
+    // Taking down thousands of releases would only cost time.
+    std::mem::forget(compiled);
     let outgoing = Outgoing::from(&built);
     let file = |path: &str| outgoing.files.get(path).cloned().unwrap_or_default();
     let (map, table) = (file(REDIRECTS), file(SITE));
@@ -130,26 +150,27 @@ async fn publish(
         console.say(&format!("{wrong} of what is live is missing or wrong on the target"));
     }
     write_snapshot(&options, built)?;
-    if opened.is_live(&id, &offered) {
-        let published = opened.nothing_new().await;
-        set_generation(out, published.generation)?;
-        return Ok(published);
+    if opened.is_live(&outgoing.index.id, &offered) {
+        return Ok(None);
     }
-    let local = arguments.folders.artifacts.is_dir().then_some(arguments.folders.artifacts.as_path());
-    let addresses = staged::ask(out, local).await?;
+    let local = folders.artifacts.is_dir().then_some(folders.artifacts.as_path());
+    let addresses = staged::ask(&folders.out, local).await?;
     console.event(&Event::Staged { addresses });
     let (releases, stable) = rollback::heads(&table)?;
     let reason = arguments.reason.as_ref().map(ToString::to_string);
-    // What follows takes as long as the network does, and leaves the folder alone.
-    drop(held);
-    let intent =
-        Intent { action: Action::Publish, of: None, reason, product, releases, stable, withheld: rollback::withheld(&table)? };
-    let published = opened.publish(outgoing, &offered, intent).await?;
-    let _held = lock_out(out)?;
-    set_generation(out, published.generation)?;
-    // The process ends soon; taking down thousands of releases first would only cost time.
-    std::mem::forget(compiled);
-    Ok(published)
+    let withheld = rollback::withheld(&table)?;
+    let intent = Intent { action: Action::Publish, of: None, reason, product, releases, stable, withheld };
+    Ok(Some(Prepared { outgoing, offered, intent }))
+}
+
+/// What the new site may not change: what is live, and the bytes of what a publisher that gave up may have shown.
+async fn baseline(target: &Target, opened: &Opened<'_>, out: &Path) -> Result<Baseline, Failure> {
+    let Some(live) = &opened.live else { return Ok(Baseline::Out) };
+    let claim = match opened.given_up() {
+        Some(record) => Some(ledger(target, record, out).await?),
+        None => None,
+    };
+    Ok(Baseline::Text(ledger(target, live, out).await?, claim))
 }
 
 /// The ledger of what is live; from the folder that was published last, when it is the same.

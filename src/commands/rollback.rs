@@ -46,7 +46,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
         let opened = Opened::read(&target, settings).await?;
         let restore: Vec<String> = arguments.restore.iter().map(ToString::to_string).collect();
         let wanted = rollback::Wanted { generation: arguments.generation, reason: arguments.reason.as_str(), restore: &restore };
-        let back = rollback::prepare(&opened, &wanted).await?;
+        let back = match rollback::prepare(&opened, &wanted).await {
+            Ok(back) => back,
+            Err(failed) => {
+                opened.release().await;
+                return Err(failed.into());
+            }
+        };
         let of = back.of;
         Ok((opened.publish(back.outgoing, &back.offered, back.intent).await?, of))
     };

@@ -211,7 +211,8 @@ impl<'a> Opened<'a> {
         let begun = self.begin(&record, &known, &work, &mut claim).await;
         if let Err(error) = begun {
             // Nothing has moved yet, so the claim can be taken back.
-            let _ = self.target.swap(CURRENT, self.current.to_bytes(), Some(&claim.version)).await;
+            let current = Current { next: None, ..self.current.clone() };
+            let _ = self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await;
             return Err(error);
         }
         let moved = match self.documents(&work, &mut claim).await {
@@ -501,6 +502,14 @@ impl<'a> Opened<'a> {
         rows.filter_map(|row| row.path.strip_prefix("public").map(str::to_owned)).collect()
     }
 
+    /// Lets go of the pointer, should this publisher have taken it over from one that gave up.
+    pub async fn release(&self) {
+        if self.current.next.is_some() {
+            let released = Current { next: None, ..self.current.clone() };
+            let _ = self.target.swap(CURRENT, released.to_bytes(), Some(&self.version)).await;
+        }
+    }
+
     /// What a publish says that had nothing to do.
     pub async fn nothing_new(&self) -> Published {
         let Some(live) = &self.live else { return Published::default() };
@@ -508,10 +517,7 @@ impl<'a> Opened<'a> {
             // Whoever holds the folder removes what a killed run left there.
             let _ = folder.hold();
         }
-        if self.current.next.is_some() {
-            let released = Current { next: None, ..self.current.clone() };
-            let _ = self.target.swap(CURRENT, released.to_bytes(), Some(&self.version)).await;
-        }
+        self.release().await;
         let (generation, id) = (live.about.generation, live.about.id.clone());
         let purge = live.purge.iter().cloned().chain(self.seen_of_given_up()).collect::<BTreeSet<_>>().into_iter().collect();
         Published { generation, id, purge, left: self.finish().await, ..Published::default() }
