@@ -8,13 +8,13 @@ use agent_releases::answer::{Site, SiteError};
 use agent_releases::compile::compile;
 use agent_releases::plan::{Change, Plan, plan};
 use agent_releases::publish::Failed;
-use agent_releases::publish::against::{live_site, plan_live};
+use agent_releases::publish::against::{live_site, plan_live, site_in_folder};
 use agent_releases::publish::record::Live;
 use agent_releases::publish::target::Target;
-use agent_releases::snapshot::{Files, INDEX, Index, Row, read_files, read_index};
+use agent_releases::snapshot::{Files, INDEX, Index};
 use agent_releases::words::Channel;
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Show every public answer that would change. Exit code 6 when there are any.
 #[derive(Args)]
@@ -95,7 +95,7 @@ impl Against {
         match self {
             // A folder that was named has to be there; the default one may be still to come.
             Self::Folder { folder, named } if *named || folder.join(INDEX).exists() => {
-                open_against(folder, new, files).map(Some).map_err(|error| Failure::general(error.to_string()))
+                site_in_folder(folder, new, files).map(Some).map_err(|error| Failure::general(error.to_string()))
             }
             Self::Folder { .. } | Self::Live(_) => Ok(None),
             Self::Target(target, name) => {
@@ -110,21 +110,6 @@ impl Against {
             }
         }
     }
-}
-
-/// The site in a folder. Documents that the new snapshot has as well are not read again.
-fn open_against(folder: &Path, new: &Index, files: &Files) -> Result<Site, SiteError> {
-    let mut index = read_index(folder)?;
-    index.kept.clear();
-    for row in &mut index.files {
-        // Compressed forms say nothing that the identity form does not.
-        row.encodings.clear();
-    }
-    let same = |row: &&Row| new.row(&row.path).is_some_and(|other| other.sha256 == row.sha256);
-    let mut old = read_files(folder, index.files.iter().filter(|row| !same(row)))?;
-    let shared = index.files.iter().filter(same).filter_map(|row| Some((row.path.clone(), files.get(&row.path)?.clone())));
-    old.extend(shared);
-    Site::new(&index, &old, true)
 }
 
 fn text(plan: &Plan, most: usize, console: &Console) {

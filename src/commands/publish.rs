@@ -6,8 +6,9 @@ use super::publishing::{Publishing, TargetArgument, ended, interruptible, runtim
 use super::{Failure, Folders, Outcome};
 use agent_releases::compile::{Baseline, Options, compile, lock_out, settled, write_snapshot};
 use agent_releases::publish::changes::{Offered, Outgoing};
+use agent_releases::publish::pointer::Opened;
 use agent_releases::publish::record::{Action, CURRENT, Record};
-use agent_releases::publish::steps::{Intent, Opened, Published};
+use agent_releases::publish::steps::{Intent, Published};
 use agent_releases::publish::target::Target;
 use agent_releases::publish::{Event, Failed, Settings, read_row, rollback, staged};
 use agent_releases::snapshot::{LEDGER, REDIRECTS, SITE, read_files, read_index, set_generation};

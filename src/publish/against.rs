@@ -1,30 +1,47 @@
-//! What `plan` compares with when that is elsewhere: the site that is live on a target, or whatever a base address answers.
+//! What `plan` compares with: a site in a folder, the one that is live on a target, or whatever a base address answers.
 
-use super::audit::{client, innermost};
+use super::audit::{QUESTIONS_AT_ONCE, client, innermost};
 use super::record::Record;
 use super::staged::difference;
 use super::target::Target;
-use super::{Failed, read_row};
-use crate::answer::{Request, Secrets, Site, answer, questions};
+use super::{Failed, read_rows};
+use crate::answer::{Request, Secrets, Site, SiteError, answer, questions};
 use crate::plan::{Change, Plan, Seen};
 use crate::redirects::LOCAL_BASE;
-use crate::snapshot::{Files, Index, LEDGER, Row};
+use crate::snapshot::{Files, Index, LEDGER, Row, read_files, read_index};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
-
-const SIDE_BY_SIDE: usize = 32;
+use std::path::Path;
 
 /// The site of a record. Documents that the new snapshot has as well are not fetched.
 pub async fn live_site(target: &Target, record: &Record, new: &Index, files: &Files) -> Result<Site, Failed> {
-    let mut index = record.index();
+    let index = record.index();
+    let old = read_rows(target, own_rows(&index, new).filter(|row| row.path != LEDGER)).await?;
+    site_beside(index, old, new, files).map_err(|error| Failed::Missing(error.to_string()))
+}
+
+/// The site in a folder. Documents that the new snapshot has as well are not read again.
+pub fn site_in_folder(folder: &Path, new: &Index, files: &Files) -> Result<Site, SiteError> {
+    let mut index = read_index(folder)?;
+    for row in &mut index.files {
+        // Compressed forms say nothing that the identity form does not.
+        row.encodings.clear();
+    }
+    let old = read_files(folder, own_rows(&index, new))?;
+    site_beside(index, old, new, files)
+}
+
+/// The rows that the new snapshot does not have alike.
+fn own_rows<'a>(index: &'a Index, new: &'a Index) -> impl Iterator<Item = &'a Row> {
+    index.files.iter().filter(|row| new.row(&row.path).is_none_or(|other| other.sha256 != row.sha256))
+}
+
+/// A site whose other documents are those of the new snapshot.
+fn site_beside(mut index: Index, mut old: Files, new: &Index, files: &Files) -> Result<Site, SiteError> {
     index.kept.clear();
-    let is_same = |row: &&Row| new.row(&row.path).is_some_and(|other| other.sha256 == row.sha256);
-    let differ = index.files.iter().filter(|row| !is_same(row) && row.path != LEDGER);
-    let reading = differ.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) });
-    let mut old: Files = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-    let shared = index.files.iter().filter(is_same).filter_map(|row| Some((row.path.clone(), files.get(&row.path)?.clone())));
-    old.extend(shared);
-    Site::new(&index, &old, true).map_err(|error| Failed::Missing(error.to_string()))
+    let shared = index.files.iter().filter(|row| new.row(&row.path).is_some_and(|other| other.sha256 == row.sha256));
+    old.extend(shared.filter_map(|row| Some((row.path.clone(), files.get(&row.path)?.clone()))));
+    Site::new(&index, &old, true)
 }
 
 /// Asks a live base address everything that the new site knows, without credentials, and says what would be answered
@@ -35,7 +52,7 @@ pub async fn plan_live(base: &str, site: &Site) -> Result<Plan, String> {
     asked.retain(|address| !address.starts_with(LOCAL_BASE));
     asked.sort_unstable();
     let comparing = stream::iter(asked.iter().map(|address| compare(&client, base, site, address)));
-    let changes: Vec<Option<Change>> = comparing.buffered(SIDE_BY_SIDE).try_collect().await?;
+    let changes: Vec<Option<Change>> = comparing.buffered(QUESTIONS_AT_ONCE).try_collect().await?;
     Ok(Plan { questions: asked.len(), changes: changes.into_iter().flatten().collect() })
 }
 

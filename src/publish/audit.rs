@@ -11,7 +11,8 @@ use http::header::LOCATION;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const SIDE_BY_SIDE: usize = 32;
+/// Questions under way at a time, of a server that others ask as well.
+pub(super) const QUESTIONS_AT_ONCE: usize = 32;
 const SNAPSHOT: &str = "x-release-snapshot";
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// What only an edge, or nobody at all, may see.
@@ -72,7 +73,7 @@ impl Audit<'_> {
         findings.addresses = addresses.len() + PRIVATE.len();
         findings.drift.extend(self.other_snapshot(&client).await);
         let asking = stream::iter(addresses.iter().map(|address| self.ask(&client, address)));
-        let drift: Vec<Option<String>> = asking.buffered(SIDE_BY_SIDE).collect().await;
+        let drift: Vec<Option<String>> = asking.buffered(QUESTIONS_AT_ONCE).collect().await;
         findings.drift.extend(drift.into_iter().flatten());
         for address in PRIVATE {
             if let Ok(answer) = client.get(format!("{}{address}", self.base)).send().await
@@ -128,7 +129,7 @@ impl Audit<'_> {
         }
         findings.artifacts = wanted.len();
         let looking = wanted.iter().map(|(location, (row, is_recalled))| self.look(client, location, row, *is_recalled));
-        let drift: Vec<Option<String>> = stream::iter(looking).buffered(SIDE_BY_SIDE).collect().await;
+        let drift: Vec<Option<String>> = stream::iter(looking).buffered(QUESTIONS_AT_ONCE).collect().await;
         findings.drift.extend(drift.into_iter().flatten());
         Ok(())
     }

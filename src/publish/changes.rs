@@ -166,12 +166,12 @@ impl Offered {
     }
 }
 
-/// What it takes to put back what is live over what another snapshot's publisher may have written. The bytes come from
-/// `objects`, by their hash.
-pub fn back(live: &Index, other: &Index, objects: &BTreeMap<String, Bytes>) -> Result<Work, Failed> {
+/// What it takes to put back what is live over what another snapshot's publisher may have written. `files`
+/// are those that differ.
+pub fn back(live: &Index, other: &Index, files: &Files) -> Result<Work, Failed> {
     let mut work = Work::default();
     for row in differing(live, other) {
-        let bytes = objects.get(&row.sha256).cloned().ok_or_else(|| not_at_hand(row))?;
+        let bytes = files.get(&row.path).cloned().ok_or_else(|| not_at_hand(row))?;
         let document = Document { key: key_of(&row.path), bytes, metadata: Metadata::of_row(row) };
         work.documents.entry(Stage::of(&row.path)).or_default().push(document);
     }

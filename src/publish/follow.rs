@@ -4,7 +4,7 @@
 
 use super::record::{Artifact, Record, object_key, read_current, read_record, record_key};
 use super::target::Target;
-use super::{Failed, read_row};
+use super::{Failed, read_rows};
 use crate::artifacts;
 use crate::compile::lock_out;
 use crate::files::remove_stale;
@@ -17,8 +17,6 @@ use std::path::Path;
 
 /// What a file is called until it is whole.
 const TEMPORARY: &str = ".agent-releases-follow-";
-/// Requests under way at a time.
-const SIDE_BY_SIDE: usize = 16;
 
 /// A folder, and what it was last made like.
 pub struct Follower<'a> {
@@ -74,10 +72,7 @@ impl Follower<'_> {
         let here = reusable.files.iter().filter(|row| index.row(&row.path).is_some_and(|new| new.sha256 == row.sha256));
         let here: Vec<Row> = here.cloned().map(|row| Row { encodings: Default::default(), ..row }).collect();
         let mut files: Files = read_files(self.out, here.iter()).map_err(|damage| Problem::general(damage.to_string()))?;
-        let missing: Vec<&Row> = index.files.iter().filter(|row| !is_here(row)).collect();
-        let reading =
-            missing.iter().map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(self.target, row).await?)) });
-        let read: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let read = read_rows(self.target, index.files.iter().filter(|row| !is_here(row))).await?;
         let fetched = read.len();
         files.extend(read);
         let bytes = index.files.iter().map(|row| {

@@ -7,8 +7,8 @@
 //! converges.
 //!
 //! In reading order: [`target`] (with `folder` and `bucket`), [`record`] (the formats), [`changes`] (what has to be done),
-//! [`steps`] (doing it), [`rollback`], [`follow`], [`prune`], `staged` (a real edge is asked before anybody else is), [`audit`],
-//! [`against`].
+//! [`pointer`] (who may), [`steps`] (doing it), `repair`, [`rollback`], [`follow`], [`prune`], [`staged`] (a real edge is asked
+//! before anybody else is), [`audit`], [`against`] (what `plan` compares with).
 
 pub mod against;
 pub mod audit;
@@ -16,19 +16,28 @@ mod bucket;
 pub mod changes;
 mod folder;
 pub mod follow;
+pub mod pointer;
 pub mod prune;
 pub mod record;
+mod repair;
 pub mod rollback;
 pub mod staged;
 pub mod steps;
 pub mod target;
 
 use crate::problem::Problem;
+use crate::snapshot::{Files, Row, is_tile};
+use crate::words::Sha256;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use record::Record;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
 use target::{Target, TargetError};
+
+/// Requests under way at a time.
+const SIDE_BY_SIDE: usize = 16;
 
 /// How to publish.
 pub struct Settings<'a> {
@@ -191,23 +200,22 @@ fn when(at: &str) -> String {
 }
 
 /// The bytes of a snapshot's file as a target keeps them, checked against its hash.
-pub async fn read_file(target: &Target, record: &Record, path: &str) -> Result<bytes::Bytes, Failed> {
-    let index = record.index();
-    let row = index.row(path).ok_or_else(|| Failed::Missing(format!("the live snapshot has no {path}")))?;
-    read_row(target, row).await
-}
-
-/// As [`read_file`], of a row.
-pub async fn read_row(target: &Target, row: &crate::snapshot::Row) -> Result<bytes::Bytes, Failed> {
+pub async fn read_row(target: &Target, row: &Row) -> Result<Bytes, Failed> {
     let keys = [record::object_key(&row.sha256), changes::key_of(&row.path)];
     // A tile lies at its own address as long as it is served, other files among the objects.
-    let keys = if crate::snapshot::is_tile(&row.path) { [&keys[1], &keys[0]] } else { [&keys[0], &keys[1]] };
+    let keys = if is_tile(&row.path) { [&keys[1], &keys[0]] } else { [&keys[0], &keys[1]] };
     for key in keys {
         if let Some(object) = target.read(key).await?
-            && crate::words::Sha256::of(&object.bytes).hex() == row.sha256
+            && Sha256::of(&object.bytes).hex() == row.sha256
         {
             return Ok(object.bytes);
         }
     }
     Err(Failed::Missing(format!("{}: its bytes ({}) are not on the target any more", row.path, row.sha256)))
+}
+
+/// As [`read_row`], of many, side by side; by path.
+pub async fn read_rows(target: &Target, rows: impl Iterator<Item = &Row>) -> Result<Files, Failed> {
+    let reading = rows.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) });
+    stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await
 }

@@ -1,20 +1,17 @@
 //! One step back: an earlier snapshot's documents as a new generation, without a build.
 
 use super::changes::{Offered, Outgoing, key_of};
+use super::pointer::Opened;
 use super::record::{Action, Record, Withheld, read_generation};
-use super::steps::{Intent, Opened};
+use super::steps::Intent;
 use super::target::Target;
-use super::{Failed, read_row};
+use super::{Failed, read_row, read_rows};
 use crate::policy::Access;
 use crate::site_table::{ReleaseEntry, SiteTable, State};
 use crate::snapshot::{Index, LEDGER, REDIRECTS, Row, SITE};
 use crate::words::Channel;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Requests under way at a time.
-const SIDE_BY_SIDE: usize = 16;
 
 /// What is to be brought back.
 pub struct Wanted<'a> {
@@ -175,11 +172,9 @@ async fn documents(target: &Target, old: &Index, live: &Index) -> Result<Outgoin
     files.extend(live.row(LEDGER).cloned());
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let differ = files.iter().filter(|row| live.row(&row.path) != Some(row));
-    let reading =
-        stream::iter(differ.map(|row| async move { Ok::<_, Failed>((row.path.clone(), read_row(target, row).await?)) }));
-    let read: Vec<(String, Bytes)> = reading.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+    let bytes = read_rows(target, differ).await?;
     let index = Index { id: Index::id_of(&files), files, ..Index::default() };
-    Ok(Outgoing { index, files: read.into_iter().collect() })
+    Ok(Outgoing { index, files: bytes })
 }
 
 /// The keys of everything that a record's snapshot needs on a target, artifacts aside.

@@ -2,45 +2,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "publishing tells the time")]
 
-use super::changes::{Offered, Outgoing, Stage, Work, back, differing, key_of, work};
+use super::changes::{Offered, Outgoing, Stage, Work, work};
 use super::folder::Folder;
-use super::record::{
-    About, Action, Artifact, CURRENT, Current, Live, Next, Record, Withheld, object_key, read_current, read_record, record_key,
-};
-use super::target::{Document, Metadata, Swap, Target, TargetError, Version};
-use super::{Event, Failed, Settings};
+use super::pointer::{BEAT, Claim, Opened, overtaken};
+use super::record::{About, Action, Artifact, CURRENT, Current, Record, Withheld, object_key, record_key};
+use super::target::{Document, Metadata, Swap, Target, TargetError};
+use super::{Event, Failed, SIDE_BY_SIDE};
 use crate::files::Fingerprint;
-use crate::snapshot::{Index, is_tile};
 use crate::words::{Sha256, Timestamp};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// Requests under way at a time.
-const SIDE_BY_SIDE: usize = 8;
-/// A claim says that it is alive when so much time has passed.
-const BEAT: Duration = Duration::from_secs(5);
-/// How often a pointer is looked at that somebody is about to write.
-const MOST_LOOKS: u32 = 20;
-/// How often an overtaken publisher looks whether the other has ended: ten minutes.
-const GIVE_WAY_LOOKS: u32 = 1200;
-/// How often a claim of somebody else is looked at.
-const LOOK: Duration = Duration::from_millis(500);
-
-/// A target, read once: what is compared with, and the state that the pointer must still be in when it is claimed.
-pub struct Opened<'a> {
-    pub(super) target: &'a Target,
-    settings: &'a Settings<'a>,
-    /// What is live; `None` before the first publish.
-    pub live: Option<Record>,
-    given_up: Option<Record>,
-    /// Something of what is live was found wrong.
-    repairs: bool,
-    current: Current,
-    version: Version,
-}
+use std::time::Instant;
 
 /// What is to go live, and why.
 pub struct Intent {
@@ -77,105 +51,7 @@ pub struct Published {
     pub left: Vec<String>,
 }
 
-impl<'a> Opened<'a> {
-    /// Reads what is live, waits for a publisher that is at work, and makes sure that the store honours conditions.
-    pub async fn read(target: &'a Target, settings: &'a Settings<'a>) -> Result<Self, Failed> {
-        let found = match Live::read(target).await? {
-            Some(found) => found,
-            None => first(target).await?,
-        };
-        let mut opened = Self {
-            target,
-            settings,
-            live: found.record,
-            given_up: None,
-            repairs: false,
-            current: found.current,
-            version: found.version,
-        };
-        if let Some(next) = opened.current.next.clone() {
-            opened.wait_for(&next).await?;
-            let other = read_record(target, &object_key(&next.record), &next.record).await?;
-            opened.take_over(next, &other).await?;
-            opened.given_up = Some(other);
-        }
-        opened.probe().await?;
-        Ok(opened)
-    }
-
-    /// Waits until another publisher has ended: well, and then this one is too late; or not, and then this one takes over.
-    async fn wait_for(&mut self, next: &Next) -> Result<(), Failed> {
-        if let Target::Folder(folder) = self.target
-            && folder.hold()?
-        {
-            return Ok(());
-        }
-        (self.settings.tell)(&Event::Waiting { by: &next.by, generation: next.generation });
-        let (mut beat, mut since) = (next.beat, Instant::now());
-        while since.elapsed() < self.settings.patience {
-            tokio::time::sleep(LOOK.min(self.settings.patience)).await;
-            let Some((now, version)) = read_current(self.target).await? else { return Err(overtaken(self.target, None).await) };
-            match &now.next {
-                Some(same) if same.record == next.record && same.by == next.by => {
-                    if same.beat != beat {
-                        (beat, since) = (same.beat, Instant::now());
-                    }
-                    (self.current, self.version) = (now, version);
-                }
-                _ => return Err(overtaken(self.target, None).await),
-            }
-        }
-        (self.settings.tell)(&Event::TakesOver { by: &next.by, generation: next.generation });
-        Ok(())
-    }
-
-    /// Puts back what is live where a publisher that gave up may have written. Its claim stays until that is done, so that
-    /// whoever comes next, should this one be cut off, does the same.
-    async fn take_over(&mut self, next: Next, other: &Record) -> Result<(), Failed> {
-        let next = Next { beat: next.beat + 1, by: self.settings.by.clone(), ..next };
-        let current = Current { next: Some(next), ..self.current.clone() };
-        let kept = Instant::now();
-        let version = match self.target.swap(CURRENT, current.to_bytes(), Some(&self.version)).await? {
-            Swap::Done(version) => version,
-            Swap::Refused => return Err(overtaken(self.target, Some(&self.version)).await),
-        };
-        let mut claim = Claim { current, version, kept };
-        let live = self.live.as_ref().map(Record::index).unwrap_or_default();
-        self.put_back(&live, &other.index(), &mut claim).await?;
-        // From here on this publisher's own claim, of what is live, keeps the pointer until there is more to claim.
-        let Current { generation, id, record, at, .. } = self.current.clone();
-        let own = Next { generation, id, record, at, by: self.settings.by.clone(), early: false, beat: 0 };
-        let current = Current { next: self.live.as_ref().map(|_| own), ..self.current.clone() };
-        match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
-            Swap::Done(version) => (self.current, self.version) = (current, version),
-            Swap::Refused => return Err(overtaken(self.target, Some(&claim.version)).await),
-        }
-        Ok(())
-    }
-
-    async fn put_back(&self, live: &Index, other: &Index, claim: &mut Claim) -> Result<(), Failed> {
-        let reading = differing(live, other).map(|row| async move {
-            let object = self.target.read(&object_key(&row.sha256)).await?;
-            let missing = || Failed::Missing(format!("{}: its bytes ({}) are not on the target any more", row.path, row.sha256));
-            Ok::<_, Failed>((row.sha256.clone(), object.map(|object| object.bytes).ok_or_else(missing)?))
-        });
-        let objects: Vec<(String, Bytes)> = stream::iter(reading).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        let work = back(live, other, &objects.into_iter().collect())?;
-        self.documents(&work, claim).await?;
-        for key in &work.gone {
-            self.target.delete(key).await?;
-        }
-        Ok(())
-    }
-
-    /// Asks for what must be refused: a write of the pointer under a condition that does not hold. It would change nothing
-    /// but the pointer, and that to what it is.
-    async fn probe(&self) -> Result<(), Failed> {
-        let wrong = Version { tag: Some(format!("\"{}\"", "0".repeat(32))), number: Some("1".to_owned()) };
-        let refused = self.target.refuses(CURRENT, self.current.to_bytes(), Some(&wrong)).await?;
-        if refused { Ok(()) } else { Err(Failed::NoConditions) }
-    }
-
+impl Opened<'_> {
     /// Everything from the artifacts to the pointer.
     pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
         let now = jiff::Timestamp::now();
@@ -353,7 +229,7 @@ impl<'a> Opened<'a> {
     }
 
     /// What can move, stage by stage, as long as the claim holds.
-    async fn documents(&self, work: &Work, claim: &mut Claim) -> Result<(), Failed> {
+    pub(super) async fn documents(&self, work: &Work, claim: &mut Claim) -> Result<(), Failed> {
         let shrinks = work.shrinks && !work.grows;
         if let Target::Folder(folder) = self.target {
             return self.documents_of_folder(work, folder, shrinks).await;
@@ -390,39 +266,6 @@ impl<'a> Opened<'a> {
             folder.exchange_public(&public, &gone)?;
         }
         if shrinks { redirects().await } else { Ok(()) }
-    }
-
-    /// Somebody took this publisher for dead and went on. What it wrote since is put back to what they made live.
-    async fn give_way(&self, mine: &Record, sha256: &str) -> Result<(), Failed> {
-        for _ in 0..GIVE_WAY_LOOKS {
-            if let Some((live, mut claim)) = self.claim_again(mine, sha256).await? {
-                self.put_back(&live.index(), &mine.index(), &mut claim).await?;
-                let current = Current { next: None, ..claim.current };
-                return self
-                    .target
-                    .swap(CURRENT, current.to_bytes(), Some(&claim.version))
-                    .await
-                    .map(|_| ())
-                    .map_err(Failed::from);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
-    /// Claims the pointer for putting back what is live: nobody else moves anything meanwhile. `None` when somebody does.
-    async fn claim_again(&self, mine: &Record, sha256: &str) -> Result<Option<(Record, Claim)>, Failed> {
-        let Some(Live { current, version, record: Some(live) }) = Live::read(self.target).await? else { return Ok(None) };
-        if current.next.is_some() {
-            return Ok(None);
-        }
-        let About { id, by, at, .. } = mine.about.clone();
-        let next = Next { generation: current.generation, id, record: sha256.to_owned(), by, at, early: false, beat: 0 };
-        let (claimed, kept) = (Current { next: Some(next), ..current }, Instant::now());
-        Ok(match self.target.swap(CURRENT, claimed.to_bytes(), Some(&version)).await? {
-            Swap::Done(version) => Some((live, Claim { current: claimed, version, kept })),
-            Swap::Refused => None,
-        })
     }
 
     /// The record, and then the pointer: from here on the new generation is live.
@@ -480,11 +323,6 @@ impl<'a> Opened<'a> {
         left
     }
 
-    /// The ledger of a publish that was cut off, and may have been seen.
-    pub fn given_up(&self) -> Option<&Record> {
-        self.given_up.as_ref()
-    }
-
     /// Whether exactly this is live already.
     pub fn is_live(&self, id: &str, offered: &Offered) -> bool {
         let Some(live) = self.live.as_ref().filter(|live| live.about.id == id) else { return false };
@@ -492,22 +330,6 @@ impl<'a> Opened<'a> {
         let withdrawn = offered.withdrawn.keys().all(|key| live.withdrawn.contains(key));
         let wanted = offered.elsewhere || offered.wanted.keys().all(|key| held.contains(key.as_str()));
         withdrawn && wanted && live.elsewhere == offered.elsewhere && !self.repairs
-    }
-
-    /// Addresses whose documents a publisher that gave up may have moved, and a CDN may have seen.
-    fn seen_of_given_up(&self) -> Vec<String> {
-        let (Some(live), Some(other)) = (&self.live, &self.given_up) else { return Vec::new() };
-        let (live, other) = (live.index(), other.index());
-        let rows = differing(&live, &other).chain(differing(&other, &live));
-        rows.filter_map(|row| row.path.strip_prefix("public").map(str::to_owned)).collect()
-    }
-
-    /// Lets go of the pointer, should this publisher have taken it over from one that gave up.
-    pub async fn release(&self) {
-        if self.current.next.is_some() {
-            let released = Current { next: None, ..self.current.clone() };
-            let _ = self.target.swap(CURRENT, released.to_bytes(), Some(&self.version)).await;
-        }
     }
 
     /// What a publish says that had nothing to do.
@@ -527,131 +349,6 @@ impl<'a> Opened<'a> {
     async fn finish(&self) -> Vec<String> {
         let gone = self.live.iter().flat_map(|live| &live.gone).cloned().collect();
         self.remove(&Work { gone, ..Work::default() }).await
-    }
-
-    /// Looks at every object that the live record names, and forgets those that are not as it says: they are sent again.
-    pub async fn forget_what_is_wrong(&mut self) -> Result<usize, Failed> {
-        let Some(live) = &self.live else { return Ok(0) };
-        let mut wanted: Vec<(String, String)> = Vec::new();
-        let index = live.index();
-        for row in index.files.iter().chain(&index.kept) {
-            wanted.push((key_of(&row.path), row.sha256.clone()));
-            wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
-        }
-        let artifacts =
-            live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));
-        wanted.extend(artifacts);
-        wanted.sort();
-        wanted.dedup();
-        let target = self.target;
-        let looking = wanted.iter().map(|(key, sha256)| async move {
-            let there = target.digest(key).await?;
-            Ok::<_, Failed>(there.is_none_or(|(_, is)| is.hex() != *sha256).then_some(sha256.as_str()))
-        });
-        let wrong: Vec<Option<&str>> = stream::iter(looking).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        let wrong: BTreeSet<String> = wrong.into_iter().flatten().map(str::to_owned).collect();
-        if let Some(live) = &mut self.live {
-            live.forget(&wrong);
-        }
-        self.repairs = !wrong.is_empty();
-        Ok(wrong.len())
-    }
-}
-
-/// A claim on the pointer: nobody else may move documents while it is kept up.
-struct Claim {
-    current: Current,
-    version: Version,
-    kept: Instant,
-}
-
-impl Claim {
-    async fn new(opened: &Opened<'_>, record: &Record, sha256: &str, work: &Work) -> Result<Self, Failed> {
-        let about = &record.about;
-        let next = Next {
-            generation: about.generation,
-            id: about.id.clone(),
-            record: sha256.to_owned(),
-            by: about.by.clone(),
-            at: about.at.clone(),
-            early: work.grows || !work.shrinks,
-            beat: 0,
-        };
-        let current = Current { next: Some(next), ..opened.current.clone() };
-        let kept = Instant::now();
-        match opened.target.swap(CURRENT, current.to_bytes(), Some(&opened.version)).await? {
-            Swap::Done(version) => {
-                (opened.settings.tell)(&Event::Claimed { generation: about.generation });
-                Ok(Self { current, version, kept })
-            }
-            Swap::Refused => Err(overtaken(opened.target, Some(&opened.version)).await),
-        }
-    }
-
-    /// Says that it is alive, when it has not for a while.
-    async fn keep(&mut self, opened: &Opened<'_>) -> Result<(), Failed> {
-        if self.kept.elapsed() < BEAT {
-            return Ok(());
-        }
-        let kept = Instant::now();
-        if let Some(next) = &mut self.current.next {
-            next.beat += 1;
-        }
-        match opened.target.swap(CURRENT, self.current.to_bytes(), Some(&self.version)).await? {
-            Swap::Done(version) => {
-                (self.version, self.kept) = (version, kept);
-                Ok(())
-            }
-            Swap::Refused => Err(overtaken(opened.target, None).await),
-        }
-    }
-}
-
-/// The pointer of a target that nothing was published on yet; made, and tried whether it can be made twice.
-async fn first(target: &Target) -> Result<Live, Failed> {
-    if !target.list("snapshots").await?.is_empty() {
-        let why = "there are snapshots, but no `current`: it was lost, and with it what is published; restore it from a backup, or use another target";
-        return Err(Failed::Missing(why.to_owned()));
-    }
-    let current = Current::default();
-    let made = target.swap(CURRENT, current.to_bytes(), None).await?;
-    if !target.refuses(CURRENT, current.to_bytes(), None).await? {
-        return Err(Failed::NoConditions);
-    }
-    match made {
-        Swap::Done(version) => Ok(Live { current, version, record: None }),
-        // Another publisher makes it at this moment.
-        Swap::Refused => {
-            for _ in 0..MOST_LOOKS {
-                if let Some(live) = Live::read(target).await? {
-                    return Ok(live);
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            Err(overtaken(target, None).await)
-        }
-    }
-}
-
-/// Who came first, as far as the pointer says. In the state that is known to be over, it says nothing yet: whoever holds a
-/// folder claims it a moment later.
-async fn overtaken(target: &Target, known: Option<&Version>) -> Failed {
-    let mut looks = 0;
-    loop {
-        looks += 1;
-        match read_current(target).await {
-            Err(error) => return error.into(),
-            Ok(Some((_, version))) if known == Some(&version) && looks < MOST_LOOKS => {}
-            Ok(None) if looks < MOST_LOOKS => {}
-            Ok(Some((current, _))) => {
-                return match current.next {
-                    Some(next) => Failed::Overtaken { generation: next.generation, by: next.by, at: next.at },
-                    None => Failed::Overtaken { generation: current.generation, by: current.by, at: current.at },
-                };
-            }
-            Ok(None) => return Failed::Overtaken { generation: 0, by: String::new(), at: String::new() },
-        }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
