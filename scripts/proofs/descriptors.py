@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from common import (
+from shared.common import (
     QUICK,
     Connection,
     Edge,

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from common import (
+from shared.common import (
     QUICK,
     Answer,
     Artifact,

@@ -5,7 +5,7 @@ import pathlib
 import socket
 import time
 
-from common import QUICK, Edge, Load, example, expect, folder, need_descriptors, percentile, prove
+from shared.common import QUICK, Edge, Load, example, expect, folder, need_descriptors, percentile, prove
 
 ROUNDS = 3 if QUICK else 20
 RATE, CLIENTS = (500, 16) if QUICK else (1000, 32)

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 
-from common import COMPILER, QUICK, Edge, Wrong, expect, prove
+from shared.common import COMPILER, QUICK, Edge, Wrong, expect, prove
 from shared.scenarios import SCENARIOS, Case, address, in_memory
 from shared.steps import GO_ON, KILL, Step, traced
 

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from common import QUICK, Artifact, Connection, Edge, Wrong, add_artifact, example, expect, folder, need_descriptors, prove, until
+from shared.common import QUICK, Artifact, Connection, Edge, Wrong, add_artifact, example, expect, folder, need_descriptors, prove, until
 
 LATEST = "/v2/agent-releases/latest.json"
 ASKED = f"GET {LATEST} HTTP/1.1\r\nHost: proof.example\r\n\r\n".encode()

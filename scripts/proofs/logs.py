@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from common import QUICK, Connection, Edge, Load, Wrong, example, expect, folder, prove, until
+from shared.common import QUICK, Connection, Edge, Load, Wrong, example, expect, folder, prove, until
 
 REQUESTS = 5_000 if QUICK else 100_000
 SENDERS = 8

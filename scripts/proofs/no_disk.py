@@ -9,7 +9,7 @@ import re
 import resource
 import subprocess
 
-from common import QUICK, Wrong, expect, prove
+from shared.common import QUICK, Wrong, expect, prove
 from shared.mounts import may_mount, mounted, remount, used_kib
 from shared.scenarios import SCENARIOS, Case, in_memory
 from shared.steps import GO_ON, SYNCS, Step, traced

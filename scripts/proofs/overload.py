@@ -4,7 +4,7 @@ import json
 import random
 import time
 
-from common import (
+from shared.common import (
     QUICK,
     Artifact,
     Connection,

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import sys
 
-from common import PATH, QUICK, Wrong, apt_install, expect, prove
+from shared.common import PATH, QUICK, Wrong, apt_install, expect, prove
 from shared.mounts import command, may_mount, mounted
 from shared.scenarios import SCENARIOS, Case, in_memory
 from shared.steps import GO_ON, SYNCS, Step, traced

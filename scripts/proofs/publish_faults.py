@@ -7,10 +7,10 @@ import random
 import signal
 from typing import NamedTuple
 
-from common import QUICK, expect, folder, prove
-from publishing import NOW, PREFIX, TARGET, Ended, Scenario, Sources, claim_of, differences, expect_none, expect_sensible
-from publishing import in_parallel, is_tile, play, pointer, problems, publish_command, run_fresh
-from s3 import Asked, Fault, Stub
+from shared.common import QUICK, expect, folder, prove
+from shared.publishing import NOW, PREFIX, TARGET, Ended, Scenario, Sources, claim_of, differences, expect_none, expect_sensible
+from shared.publishing import in_parallel, is_tile, play, pointer, problems, publish_command, run_fresh
+from shared.s3 import Asked, Fault, Stub
 
 HEALED = ["reset", "reset after", "500", "500 after", "503", "cut request", "cut answer"]
 KINDS = [*HEALED, "403", "409", "412", "kill", "kill after"]

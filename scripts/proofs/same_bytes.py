@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 
-from common import COMPILER, QUICK, ROOT, expect, folder, prove
+from shared.common import COMPILER, QUICK, ROOT, expect, folder, prove
 
 BUILDS = 8 if QUICK else 100
 RELEASES = 60

@@ -4,7 +4,7 @@
 import subprocess
 import time
 
-from common import QUICK, Edge, Load, add_artifact, example, expect, folder, need_descriptors, prove, until
+from shared.common import QUICK, Edge, Load, add_artifact, example, expect, folder, need_descriptors, prove, until
 
 CLIENTS, SECONDS = (200, 1) if QUICK else (1000, 40)
 PROBE_MS = 250.0

@@ -5,7 +5,7 @@ import os
 import pathlib
 import subprocess
 
-from common import PATH, expect
+from shared.common import PATH, expect
 
 
 def may_mount() -> bool:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from typing import Callable, NamedTuple
 
-from common import COMPILER, Wrong, compile_in, example, expect, folder
+from shared.common import COMPILER, Wrong, compile_in, example, expect, folder
 
 NEWEST = "2.0.0"
 TEMPORARY = ".agent-releases-"

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from typing import Callable, NamedTuple
 
-from common import expect
+from shared.common import expect
 
 # System calls of x86_64 by where their path is: an open file, or a folder and a name below it, or a name alone.
 OF_FILE = {1: "write", 18: "pwrite64", 20: "writev", 74: "fsync", 75: "fdatasync", 77: "ftruncate", 91: "fchmod"}

@@ -7,8 +7,8 @@ import pathlib
 import botocore.config
 import botocore.exceptions
 import botocore.session
-from common import seaweed, until
-from s3 import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Stored, credentials
+from shared.common import seaweed, until
+from shared.s3 import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, Stored, credentials
 
 # Everybody may read, as from a bucket behind a CDN.
 IDENTITIES = [

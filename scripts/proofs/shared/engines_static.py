@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from common import PATH, ROOT, Wrong, expect, free_port, until
+from shared.common import PATH, ROOT, Wrong, expect, free_port, until
 
 NODE = ROOT / "target/node-static"
 # The newest that runs on Node 20.

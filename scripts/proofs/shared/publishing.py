@@ -13,8 +13,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from common import COMPILER, Wrong, expect
-from s3 import Asked, Stored, Stub
+from shared.common import COMPILER, Wrong, expect
+from shared.s3 import Asked, Stored, Stub
 
 TARGET = "s3://bucket/agent"
 PREFIX = "agent/"

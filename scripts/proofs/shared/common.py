@@ -20,7 +20,7 @@ import threading
 import time
 from typing import NamedTuple
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 PROGRAMS = pathlib.Path(os.environ.get("PROGRAMS", ROOT / "target/release"))
 COMPILER, EDGE = PROGRAMS / "agent-releases", PROGRAMS / "agent-releases-edge"
 QUICK = "--quick" in sys.argv

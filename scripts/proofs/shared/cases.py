@@ -3,7 +3,7 @@
 import contextlib
 from typing import NamedTuple
 
-from common import connect
+from shared.common import connect
 
 SECONDS = 5.0
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import tomllib
 
-from common import ROOT, apt_install, expect, free_port, is_open, until
+from shared.common import ROOT, apt_install, expect, free_port, is_open, until
 
 NODE = ROOT / "target/node-proofs"
 WORKERD = "workerd@1.20261117.1"

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 
-from common import COMPILER, PATH, ROOT, Wrong, apt_install, expect, free_port, get, is_open, seaweed, until
+from shared.common import COMPILER, PATH, ROOT, Wrong, apt_install, expect, free_port, get, is_open, seaweed, until
 
 VCL = ROOT / "deploy/varnish.vcl"
 KEYS = {"accessKey": "publisher", "secretKey": "publishers-secret"}
