@@ -7,7 +7,7 @@
 //! converges.
 //!
 //! In reading order: [`target`] (with `folder` and `bucket`), [`record`] (the formats), [`changes`] (what has to be done),
-//! [`pointer`] (who may), [`steps`] (doing it), `repair`, [`rollback`], [`follow`], [`prune`], [`staged`] (a real edge is asked
+//! [`mod@pointer`] (who may), [`steps`] (doing it), `repair`, [`rollback`], [`follow`], [`prune`], [`staged`] (a real edge is asked
 //! before anybody else is), [`audit`], [`against`] (what `plan` compares with).
 
 pub mod against;
