@@ -2,7 +2,7 @@
 
 use crate::policy::Access;
 use crate::problem::{Problem, Severity, Span};
-use crate::source::{AccessPolicy, At, CatalogFile, Export, Manifest, Page, Sources, Storage, V1, suggestion};
+use crate::source::{AccessPolicy, At, CatalogFile, Export, Logo, Manifest, Page, Sources, Storage, V1, suggestion};
 use crate::words::{
     Channel, ContentType, FileName, Guid, HttpsUrl, KeyParts, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word,
 };
@@ -20,6 +20,7 @@ pub struct Catalog {
     releases: Vec<Release>,
     v1: Option<V1>,
     page: Page,
+    logo: Option<Logo>,
     exports: Vec<Export>,
 }
 
@@ -77,6 +78,8 @@ pub struct Release {
     pub notes_url: Option<HttpsUrl>,
     /// Short notes.
     pub notes: Option<String>,
+    /// Longer notes for its page, in Markdown.
+    pub page_notes: Option<String>,
     /// Its identifier in the Active API.
     pub guid: Option<Guid>,
     /// What its manifest says of the Active API.
@@ -163,6 +166,11 @@ impl Catalog {
     /// How the pages look.
     pub fn page(&self) -> &Page {
         &self.page
+    }
+
+    /// The picture at the head of the pages.
+    pub fn logo(&self) -> Option<&Logo> {
+        self.logo.as_ref()
     }
 
     /// Other engines that get the same answers.
@@ -478,6 +486,7 @@ impl<'a> Draft<'a> {
             releases,
             v1: file.v1.clone(),
             page: file.page.clone(),
+            logo: self.sources.logo.clone(),
             exports: file.exports.clone(),
         })
     }
@@ -500,6 +509,7 @@ impl<'a> Draft<'a> {
                 published_at: manifest.published_at.as_ref().map(|at| at.value.clone()),
                 notes_url: manifest.notes_url.as_ref().map(|at| at.value.clone()),
                 notes: manifest.notes.as_ref().map(|at| at.value.clone()),
+                page_notes: self.sources.notes.get(manifest.version.value.as_str()).cloned(),
                 guid: manifest.guid.as_ref().map(|at| at.value),
                 active: manifest.active.as_ref().map(|at| at.value),
                 channels: self.channel_indexes(manifest),

@@ -5,8 +5,8 @@ use crate::catalog::{self, Catalog};
 use crate::exports;
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Damage, Previous, Written, finish_swap, read_index, write};
-use crate::source;
+use crate::snapshot::{Built, Damage, Previous, Snapshot, Written, finish_swap, read_index, write};
+use crate::source::{self, Template};
 use crate::views;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,8 @@ pub struct Options {
     pub artifacts: PathBuf,
     /// The site.
     pub out: PathBuf,
+    /// The folder whose files stand in for the built-in ones of the pages.
+    pub template: Option<PathBuf>,
     /// The snapshot whose ledger is checked against.
     pub previous: Baseline,
     /// How the artifacts are checked.
@@ -51,11 +53,14 @@ pub struct Compiled {
     pub warnings: Vec<Problem>,
     /// How many artifacts were there and checked.
     pub artifacts: usize,
+    /// What its pages are made of.
+    template: Template,
 }
 
 /// Compiles the sources of a folder; every problem at once, or none but warnings.
 pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     let mut problems = Vec::new();
+    let template = options.template.as_deref().map_or_else(Template::default, |folder| Template::load(folder, &mut problems));
     let (sources, published) = rayon::join(|| source::load(&options.releases, &mut problems), || baseline(options));
     let mut checked = None;
     if let Some(sources) = &sources
@@ -79,7 +84,7 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     rayon::spawn(move || drop(sources));
     let fine = problems.iter().all(|problem| problem.severity() == Severity::Warning);
     let Some((catalog, artifacts)) = checked.filter(|_| fine) else { return Err(problems) };
-    Ok(Compiled { catalog, warnings: problems, artifacts })
+    Ok(Compiled { catalog, warnings: problems, artifacts, template })
 }
 
 /// The ledgers of what is published: that of the folder that is being replaced, and that of another snapshot if the
@@ -126,14 +131,14 @@ fn damaged(damage: Damage) -> Problem {
 }
 
 impl Compiled {
-    /// The snapshot, in memory.
-    pub fn snapshot(&self) -> Built {
-        views::render(&self.catalog).finish()
+    /// The snapshot, in memory; the problems are those of the pages' template.
+    pub fn snapshot(&self) -> Result<Built, Vec<Problem>> {
+        views::render(&self.catalog, &self.template).map(Snapshot::finish)
     }
 
     /// The snapshot with what the catalog's `exports` ask for; a problem for each engine that cannot answer this catalog.
     pub fn snapshot_with_exports(&self) -> Result<Built, Vec<Problem>> {
-        let mut built = self.snapshot();
+        let mut built = self.snapshot()?;
         let files = exports::render(&self.catalog, &built)?;
         built.export(files.into_iter().map(|file| (file.path, file.bytes)));
         Ok(built)

@@ -13,6 +13,12 @@ pub enum Policy {
     Moving,
     /// A static document that is named by its hash.
     Immutable,
+    /// A page for people.
+    Page,
+    /// A file beside the pages, of a type of its own.
+    File,
+    /// What pages load, named by its hash, of a type of its own.
+    Asset,
     /// An answer to a query: a shared cache whose key drops the query would mix them up.
     View,
     /// A redirect to storage.
@@ -48,6 +54,15 @@ pub enum Access {
 pub type Header = (&'static str, &'static str);
 
 const JSON: Header = ("Content-Type", "application/json");
+/// A page takes everything from its own origin, and nothing in it is written where it could have been injected.
+pub const PAGE: [Header; 2] = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    ),
+];
 const NO_SNIFFING: Header = ("X-Content-Type-Options", "nosniff");
 const ANY_ORIGIN: Header = ("Access-Control-Allow-Origin", "*");
 const EXPOSED: Header =
@@ -62,9 +77,12 @@ pub const PREFLIGHT: [Header; 3] = [
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Policy; 11] = [
+    pub const ALL: [Policy; 14] = [
         Policy::Moving,
         Policy::Immutable,
+        Policy::Page,
+        Policy::File,
+        Policy::Asset,
         Policy::View,
         Policy::Redirect,
         Policy::ArtifactFrozen,
@@ -83,6 +101,8 @@ impl Policy {
         match self {
             Policy::Moving | Policy::Immutable | Policy::View | Policy::ActiveDocument | Policy::Error => headers.push(JSON),
             Policy::Redirect | Policy::ActiveRedirect => headers.push(("Referrer-Policy", "no-referrer")),
+            Policy::Page => headers.extend(PAGE),
+            Policy::File | Policy::Asset => {}
             Policy::ArtifactFrozen | Policy::ArtifactMoving | Policy::ActiveArtifact | Policy::Plain => {}
         }
         let cache = match self {
@@ -92,11 +112,11 @@ impl Policy {
             Policy::Plain => None,
             _ if required => Some("private, no-cache"),
             Policy::View => Some("private, no-cache"),
-            Policy::Moving | Policy::ArtifactMoving => Some("public, max-age=60, must-revalidate"),
-            Policy::Immutable | Policy::ArtifactFrozen => Some("public, max-age=31536000, immutable"),
+            Policy::Moving | Policy::Page | Policy::File | Policy::ArtifactMoving => Some("public, max-age=60, must-revalidate"),
+            Policy::Immutable | Policy::Asset | Policy::ArtifactFrozen => Some("public, max-age=31536000, immutable"),
         };
         headers.extend(cache.map(|value| ("Cache-Control", value)));
-        let negotiated = matches!(self, Policy::Moving | Policy::Immutable);
+        let negotiated = matches!(self, Policy::Moving | Policy::Immutable | Policy::Page | Policy::File | Policy::Asset);
         let vary = match (negotiated, required) {
             (true, true) => Some("Authorization, Cookie, Accept-Encoding"),
             (false, true) => Some("Authorization, Cookie"),

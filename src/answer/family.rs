@@ -47,3 +47,8 @@ impl Family {
         }
     }
 }
+
+/// Whether a page at this path says something of releases, so that it is for those who may ask V2.
+pub(super) fn is_page_of_releases(path: &str) -> bool {
+    ["/releases/", "/feeds/", "/sitemaps/"].iter().any(|folder| path.starts_with(folder))
+}

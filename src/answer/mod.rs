@@ -38,7 +38,7 @@ pub use secrets::Secrets;
 pub use signing::Links;
 pub use site::{Site, SiteError};
 
-use crate::policy::{Access, PREFLIGHT, Policy};
+use crate::policy::{Access, PAGE, PREFLIGHT, Policy};
 use crate::redirects::LOCAL_BASE;
 use crate::words::{Platform, StorageKey, Word};
 use bytes::Bytes;
@@ -155,6 +155,7 @@ enum Api {
 /// Order of checks: the target's form, method, route, access, parameters, release, recall, artifact.
 pub fn answer(site: &Site, request: &Request<'_>) -> Answer {
     let answer = decide(site, request).unwrap_or_else(|refusal| refuse(site, &request.target(), &refusal));
+    let answer = for_people(site, request, answer);
     if request.method == Method::HEAD { without_body(answer) } else { answer }
 }
 
@@ -236,7 +237,8 @@ impl<'a> Route<'a> {
                 // With a storage of another address, nothing at all lies here.
                 !site.has_base_url() && path.strip_prefix(LOCAL_BASE).is_some_and(|key| StorageKey::parse(key).is_ok())
             }
-            Family::Active | Family::Other => false,
+            Family::Other => family::is_page_of_releases(path),
+            Family::Active => false,
         };
         found.or_else(|| (could_be && site.family_access(path) == Access::Required).then_some(Self::NoDocument))
     }
@@ -249,6 +251,17 @@ impl<'a> Route<'a> {
             Route::Active(_) | Route::NoDocument => Access::Required,
         }
     }
+}
+
+/// Where there is nothing outside the interfaces, a browser gets a page that says so.
+fn for_people(site: &Site, request: &Request<'_>, answer: Answer) -> Answer {
+    let is_lost = answer.status == StatusCode::NOT_FOUND && Family::of(request.path) == Family::Other;
+    let Some(page) = site.not_found_page().filter(|_| is_lost && negotiate::takes_pages(request.headers)) else { return answer };
+    let mut headers = answer.headers;
+    for (name, value) in PAGE {
+        insert(&mut headers, name, value);
+    }
+    Answer { headers, body: Body::Bytes(page.identity.body.clone()), ..answer }
 }
 
 fn preflight(site: &Site, access: Access) -> Answer {

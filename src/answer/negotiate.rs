@@ -2,7 +2,7 @@
 
 use crate::snapshot::Encoding;
 use http::HeaderMap;
-use http::header::{ACCEPT_ENCODING, HeaderName, IF_NONE_MATCH};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, IF_NONE_MATCH};
 
 /// Whether `If-None-Match` names this entity tag: in a list, as `*`, or as a weak tag.
 pub(super) fn has_already(headers: &HeaderMap, etag: &str) -> bool {
@@ -40,6 +40,11 @@ pub(super) fn encoding(headers: &HeaderMap, there: impl Fn(Encoding) -> bool) ->
         .map(|encoding| (accepted.q(encoding.as_str()).unwrap_or(0), encoding));
     let (q, encoding) = best.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     (q > 0 && q >= identity).then_some(encoding)
+}
+
+/// Whether whoever asks names pages among what it takes, as browsers do when a person looks (RFC 9110 §12.5.1).
+pub(super) fn takes_pages(headers: &HeaderMap) -> bool {
+    headers.contains_key(ACCEPT) && Accepted::read(headers, &ACCEPT).0.iter().any(|(kind, q)| *kind == "text/html" && *q > 0)
 }
 
 /// Codings with their weights in thousandths.

@@ -6,7 +6,7 @@ use super::v1::BASE as V1;
 use super::{Api, Site};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
-use crate::snapshot::is_tile;
+use crate::snapshot::is_hashed;
 use crate::words::Platform;
 use std::fmt::Arguments;
 
@@ -48,7 +48,7 @@ pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
 
 /// Every document but the tiles: what they hold is asked release by release, and a new tile has a new name anyway.
 fn documents(site: &Site) -> impl Iterator<Item = (&str, &StaticDocument)> {
-    site.documents().filter(|(path, _)| !is_tile(path))
+    site.documents().filter(|(path, _)| !is_hashed(path))
 }
 
 /// What is asked of channels, and of the active releases: all that moves when another release comes.

@@ -2,6 +2,7 @@
 
 use super::artifact::{Absent, Stored};
 use super::document::{Document, StaticDocument};
+use super::family::is_page_of_releases;
 use super::headers::{Templates, YANKED};
 use super::legacy::Legacy;
 use super::presign::Presign;
@@ -10,7 +11,7 @@ use crate::lists::{DEFAULT_PAGE_SIZE, SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ActiveTable, ReleaseEntry, SiteTable, State};
-use crate::snapshot::{ACTIVE, Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_tile, read_files, read_index};
+use crate::snapshot::{ACTIVE, Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_hashed, read_files, read_index};
 use crate::words::{self, Guid, Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
@@ -21,6 +22,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 const DIGITS_OF_ID: usize = 16;
+/// The file of a page in its folder.
+const PAGE: &str = "index.html";
+const NOT_FOUND: &str = "/404.html";
 
 /// Every answer, ready.
 #[derive(Debug)]
@@ -151,7 +155,7 @@ impl Site {
         };
         let mut shared = HashMap::new();
         // The id says nothing of what is kept, so that is nothing but old tiles.
-        let kept = index.kept.iter().filter(|row| is_tile(&row.path) && index.row(&row.path).is_none());
+        let kept = index.kept.iter().filter(|row| is_hashed(&row.path) && index.row(&row.path).is_none());
         for row in index.files.iter().chain(kept) {
             site.add_document(row, files, &mut shared)
                 .ok_or_else(|| wrong(&row.path, "a form of it is missing, or a header is none".to_owned()))?;
@@ -287,8 +291,15 @@ impl Site {
         self.active_document.as_ref()
     }
 
+    /// The document at a path; a page is that of its folder, whether its file is named or not.
     pub(super) fn document(&self, path: &str) -> Option<&StaticDocument> {
-        self.documents.get(path)
+        let named = || self.documents.get(path.strip_suffix(PAGE)?);
+        self.documents.get(path).or_else(named)
+    }
+
+    /// What people see where there is nothing.
+    pub(super) fn not_found_page(&self) -> Option<&StaticDocument> {
+        self.documents.get(NOT_FOUND)
     }
 
     pub(super) fn documents(&self) -> impl Iterator<Item = (&str, &StaticDocument)> {
@@ -335,6 +346,7 @@ impl Site {
             Family::V2 | Family::Artifacts => self.v2_access(),
             Family::V1 => self.legacy().map_or(Access::Public, |legacy| legacy.access),
             Family::Active => Access::Required,
+            Family::Other if is_page_of_releases(path) => self.v2_access(),
             Family::Other => Access::Public,
         };
         self.document(path).map_or(family, StaticDocument::access)
@@ -372,7 +384,7 @@ impl Site {
         };
         let document =
             StaticDocument { access, headers, identity: form(&row.path, &row.sha256)?, encoded: encoded.collect::<Option<_>>()? };
-        self.documents.insert(address.into(), document);
+        self.documents.insert(address.strip_suffix(PAGE).unwrap_or(&address).into(), document);
         Some(())
     }
 

@@ -91,6 +91,9 @@ pub struct Folders {
     /// The compiled site
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
+    /// Templates, scripts and style of the pages, in place of the built-in files of the same names
+    #[arg(long, value_name = "DIR")]
+    template: Option<PathBuf>,
 }
 
 impl Folders {
@@ -99,6 +102,7 @@ impl Folders {
             releases: self.releases.clone(),
             artifacts: self.artifacts.clone(),
             out: self.out.clone(),
+            template: self.template.clone(),
             previous: Baseline::Out,
             thoroughness: Thoroughness::default(),
             strict: false,

@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let against = Against::of(arguments)?;
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
-    let built = compiled.snapshot();
+    let built = compiled.snapshot()?;
     let files = built.files();
     let broken = |error: SiteError| Failure::general(error.to_string());
     let (before, after) = rayon::join(|| against.site(&built.index, &files, console), || Site::new(&built.index, &files, true));

@@ -82,7 +82,9 @@ fn rebuild(options: &Options, site: &Path, console: Console) -> Result<(), Vec<P
 /// The names, sizes and times of the sources and of the ledger.
 fn fingerprint(options: &Options) -> Vec<(PathBuf, u64, SystemTime)> {
     let files = walkdir::WalkDir::new(&options.releases).max_depth(1).sort_by_file_name().into_iter().filter_map(Result::ok);
-    let files = files.map(|entry| entry.path().to_owned()).chain([options.out.join(agent_releases::snapshot::INDEX)]);
+    let template = options.template.iter().flat_map(|folder| walkdir::WalkDir::new(folder).max_depth(1).sort_by_file_name());
+    let files = files.chain(template.filter_map(Result::ok)).map(|entry| entry.path().to_owned());
+    let files = files.chain([options.out.join(agent_releases::snapshot::INDEX)]);
     files
         .filter_map(|path| std::fs::metadata(&path).and_then(|metadata| Ok((path, metadata.len(), metadata.modified()?))).ok())
         .collect()

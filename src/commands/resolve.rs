@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     }
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
-    let mut built = compiled.snapshot();
+    let mut built = compiled.snapshot()?;
     if headers.contains_key(ACCEPT_ENCODING) {
         built.compress(None);
     }

@@ -389,12 +389,13 @@ mod tests {
             releases: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/good").join(collection),
             artifacts: "nowhere".into(),
             out: "nowhere".into(),
+            template: None,
             previous: Baseline::None,
             thoroughness: Thoroughness::default(),
             strict: false,
         };
         let compiled = compile(&options).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let built = compiled.snapshot();
+        let built = compiled.snapshot().expect("pages");
         (compiled.catalog, built)
     }
 

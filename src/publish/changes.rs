@@ -6,7 +6,7 @@ use super::target::{Document, Metadata};
 use crate::policy::{Access, Policy};
 use crate::redirects::{LOCAL_BASE, ReadMap};
 use crate::site_table::{SiteTable, State};
-use crate::snapshot::{Built, Files, Index, REDIRECTS, Row, is_tile};
+use crate::snapshot::{Built, Files, Index, REDIRECTS, Row, is_hashed, may_be_kept};
 use crate::words::{StorageKey, Word};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub struct Outgoing {
 pub enum Stage {
     /// Bytes by their hash, from which any snapshot can be put together.
     Objects,
-    /// The history's tiles, which no one else writes otherwise.
+    /// What is named by its hash: the history's tiles and what pages load, which no one else writes otherwise.
     Tiles,
     /// The document of each release.
     Versions,
@@ -63,8 +63,10 @@ impl Stage {
     pub fn of(path: &str) -> Self {
         let heads = ["/latest.json", "/downloads/links.json"];
         match path {
-            path if is_tile(path) => Self::Tiles,
+            path if is_hashed(path) => Self::Tiles,
             REDIRECTS => Self::Map,
+            path if is_page_of_a_release(path) => Self::Versions,
+            path if path.ends_with(".html") || path.ends_with(".atom") => Self::Heads,
             path if path.starts_with("private/") => Self::Map,
             path if path.contains("/latest/") || heads.iter().any(|head| path.ends_with(head)) => Self::Heads,
             path if path.ends_with("/index.json") || path == "public/openapi.json" => Self::Lists,
@@ -72,6 +74,12 @@ impl Stage {
             _ => Self::Heads,
         }
     }
+}
+
+/// `releases/<version>/…`, and what search engines read of it.
+fn is_page_of_a_release(path: &str) -> bool {
+    let below = path.strip_prefix("public/").or_else(|| path.strip_prefix("private/")).unwrap_or_default();
+    below.strip_prefix("releases/").is_some_and(|rest| rest.contains('/') && !rest.starts_with("page/"))
 }
 
 /// Where a snapshot's file lies on a target.
@@ -175,7 +183,7 @@ pub fn back(live: &Index, other: &Index, files: &Files) -> Result<Work, Failed> 
         let document = Document { key: key_of(&row.path), bytes, metadata: Metadata::of_row(row) };
         work.documents.entry(Stage::of(&row.path)).or_default().push(document);
     }
-    let extra = other.files.iter().filter(|row| !is_tile(&row.path) && live.row(&row.path).is_none());
+    let extra = other.files.iter().filter(|row| !is_hashed(&row.path) && live.row(&row.path).is_none());
     work.gone = extra.map(|row| key_of(&row.path)).collect();
     work.shrinks = work.gone.iter().any(|key| Stage::of(key) == Stage::Versions);
     Ok(work)
@@ -184,7 +192,7 @@ pub fn back(live: &Index, other: &Index, files: &Files) -> Result<Work, Failed> 
 /// The rows of what is live that another snapshot has otherwise, or not at all.
 pub fn differing<'a>(live: &'a Index, other: &'a Index) -> impl Iterator<Item = &'a Row> {
     let same = |row: &&Row| other.row(&row.path).is_some_and(|other| other.sha256 == row.sha256 && other.headers == row.headers);
-    live.files.iter().filter(move |row| !is_tile(&row.path) && !same(row))
+    live.files.iter().filter(move |row| !is_hashed(&row.path) && !same(row))
 }
 
 /// Works out what is to be done. `now` and `retention` are seconds. Bytes that have to be written and are not at hand are an
@@ -205,17 +213,16 @@ pub fn work(out: &mut Outgoing, offered: &Offered, before: Option<&Record>, now:
 /// The live snapshot's tiles that this one lacks: a reader of the old index still finds them.
 fn kept(index: &Index, live: &Index) -> Vec<Row> {
     let rows = if index.id == live.id { &live.kept } else { &live.files };
-    let stays = |row: &&Row| is_tile(&row.path) && has_index(index, &row.path) && index.row(&row.path).is_none();
+    let stays = |row: &&Row| is_hashed(&row.path) && stays_reachable(index, &row.path) && index.row(&row.path).is_none();
     rows.iter().filter(stays).cloned().collect()
 }
 
-/// Whether a tile lies beside the index of the history.
-fn has_index(index: &Index, tile: &str) -> bool {
-    tile.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some())
+fn stays_reachable(index: &Index, path: &str) -> bool {
+    may_be_kept(path, |path| index.row(path).is_some())
 }
 
 fn objects(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed> {
-    let moving = |row: &&Row| !is_tile(&row.path);
+    let moving = |row: &&Row| !is_hashed(&row.path);
     let there: BTreeSet<&str> = live.files.iter().filter(moving).map(|row| row.sha256.as_str()).collect();
     let mut new: BTreeSet<&str> = BTreeSet::new();
     let mut documents = Vec::new();
@@ -274,7 +281,7 @@ fn vanishing(out: &Outgoing, live: &Index, before: Option<&Record>, clock: (i64,
     }
     for row in live.files.iter().chain(&live.kept) {
         // Tiles stay a while for readers of an old index; not where the history has become private.
-        if is_tile(&row.path) && has_index(&out.index, &row.path) {
+        if is_hashed(&row.path) && stays_reachable(&out.index, &row.path) {
             pending.entry(key_of(&row.path)).or_insert(now);
         } else {
             work.gone.push(key_of(&row.path));
@@ -288,7 +295,7 @@ fn vanishing(out: &Outgoing, live: &Index, before: Option<&Record>, clock: (i64,
     let was_there = |key: &&String| live.row(key).is_some() || live.kept.iter().any(|row| row.path == **key);
     let vanished = work.gone.iter().filter(was_there);
     work.purge.extend(vanished.filter_map(|key| address_of(key)));
-    let moved: Vec<String> = pending.keys().filter(|key| !has_index(&out.index, key)).cloned().collect();
+    let moved: Vec<String> = pending.keys().filter(|key| !stays_reachable(&out.index, key)).cloned().collect();
     work.gone.extend(moved.into_iter().filter(|key| pending.remove(key).is_some() && !stays.contains(key)));
     pending.retain(|key, _| !stays.contains(key));
     for (key, since) in pending {

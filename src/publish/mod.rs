@@ -26,7 +26,7 @@ pub mod steps;
 pub mod target;
 
 use crate::problem::Problem;
-use crate::snapshot::{Files, Row, is_tile};
+use crate::snapshot::{Files, Row, is_hashed};
 use crate::words::Sha256;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -203,7 +203,7 @@ fn when(at: &str) -> String {
 pub async fn read_row(target: &Target, row: &Row) -> Result<Bytes, Failed> {
     let keys = [record::object_key(&row.sha256), changes::key_of(&row.path)];
     // A tile lies at its own address as long as it is served, other files among the objects.
-    let keys = if is_tile(&row.path) { [&keys[1], &keys[0]] } else { [&keys[0], &keys[1]] };
+    let keys = if is_hashed(&row.path) { [&keys[1], &keys[0]] } else { [&keys[0], &keys[1]] };
     for key in keys {
         if let Some(object) = target.read(key).await?
             && Sha256::of(&object.bytes).hex() == row.sha256

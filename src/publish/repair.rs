@@ -4,7 +4,7 @@ use super::changes::key_of;
 use super::pointer::Opened;
 use super::record::object_key;
 use super::{Failed, SIDE_BY_SIDE};
-use crate::snapshot::is_tile;
+use crate::snapshot::is_hashed;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ impl Opened<'_> {
         let index = live.index();
         for row in index.files.iter().chain(&index.kept) {
             wanted.push((key_of(&row.path), row.sha256.clone()));
-            wanted.extend((!is_tile(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
+            wanted.extend((!is_hashed(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
         }
         let artifacts =
             live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));

@@ -115,7 +115,18 @@ impl Index {
     }
 }
 
-/// Whether a path or an address is a tile of the history.
-pub fn is_tile(path: &str) -> bool {
-    path.rsplit_once('/').is_some_and(|(folder, name)| folder.ends_with("agent-releases/history") && name != "index.json")
+/// Whether a path or an address is named by the hash of what lies there: a tile of the history, or what pages load.
+pub fn is_hashed(path: &str) -> bool {
+    path.rsplit_once('/')
+        .is_some_and(|(folder, name)| is_assets(folder) || folder.ends_with("agent-releases/history") && name != "index.json")
+}
+
+/// Whether what is named by its hash still belongs to a snapshot when it has it no more: what pages load does, and a tile as
+/// long as there is an index beside it, so that a history that moved from public to private leaves nothing behind.
+pub fn may_be_kept(path: &str, has: impl Fn(&str) -> bool) -> bool {
+    path.rsplit_once('/').is_some_and(|(folder, _)| is_assets(folder) || has(&format!("{folder}/index.json")))
+}
+
+fn is_assets(folder: &str) -> bool {
+    matches!(folder, "public/assets" | "/assets")
 }

@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is where sites are written")]
 
-use super::index::{Index, Row, is_tile};
+use super::index::{Index, Row, is_hashed, may_be_kept};
 use super::{Built, Damage, INDEX, is_intact, read_index};
 use crate::files::remove_stale;
 use crate::problem::Problem;
@@ -187,13 +187,11 @@ fn keep_permissions(target: &Path, staging: &Path) -> io::Result<()> {
     })
 }
 
-/// The tiles of the snapshot before, for one more generation, as far as they are intact. The same snapshot again keeps
+/// What the snapshot before named by its hash, for one more generation, as far as they are intact. The same snapshot again keeps
 /// what it kept.
 fn kept(index: &Index, previous: &Previous) -> Vec<Row> {
-    // A history that moved from public to private leaves nothing behind where it was.
-    let has_index =
-        |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| index.row(&format!("{folder}/index.json")).is_some());
-    let is_old_tile = |row: &&Row| is_tile(&row.path) && has_index(&row.path) && index.row(&row.path).is_none();
+    let has = |path: &str| index.row(path).is_some();
+    let is_old_tile = |row: &&Row| is_hashed(&row.path) && may_be_kept(&row.path, has) && !has(&row.path);
     let rows = if index.id == previous.index.id { &previous.index.kept } else { &previous.index.files };
     rows.iter().filter(|row| is_old_tile(row) && previous.is_intact(row)).cloned().collect()
 }

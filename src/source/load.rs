@@ -6,9 +6,9 @@ use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
 use crate::files::open_regular;
 use crate::problem::{Problem, SourceFile, escaped};
-use crate::words::{Version, Word};
+use crate::words::{FileName, Version, Word};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +31,26 @@ pub struct Sources {
     pub manifests: Vec<Manifest>,
     /// Names of the manifests that have problems: they exist, but nothing is known of them.
     pub broken: BTreeSet<String>,
+    /// The longer notes that pages show, in Markdown, by version.
+    pub notes: BTreeMap<String, String>,
+    /// The picture that the catalog names.
+    pub logo: Option<Logo>,
 }
+
+/// A picture for the head of every page.
+#[derive(Clone, Debug)]
+pub struct Logo {
+    /// Its name, which says what kind of picture it is.
+    pub filename: FileName,
+    /// The media type.
+    pub content_type: &'static str,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// The pictures that browsers know.
+const PICTURES: &[(&str, &str)] =
+    &[("svg", "image/svg+xml"), ("png", "image/png"), ("webp", "image/webp"), ("jpg", "image/jpeg"), ("ico", "image/x-icon")];
 
 /// Reads all sources of a folder. Problems do not stop it: what could be read is returned with them.
 pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
@@ -47,7 +66,7 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
             return None;
         }
     };
-    let names = list(&root, folder, problems)?;
+    let (names, notes) = list(&root, folder, problems)?;
     let (catalog, stems): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| name == CATALOG);
     if stems.len() > MAX_RELEASES {
         problems
@@ -64,11 +83,11 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
         .first()
         .and_then(|(name, link)| read_file(&root, folder, name, *link, problems))
         .and_then(|file| catalog_file::read(&file, problems));
-    if let Some((file, logo)) = catalog.as_ref().and_then(|catalog| Some((&catalog.file, catalog.page.logo.as_ref()?)))
-        && !folder.join(logo.value.as_str()).is_file()
-    {
-        problems.push(Problem::at(file, &logo.span, format!("page.logo: there is no file `{}` beside the catalog", logo.value)));
-    }
+    let logo = catalog.as_ref().and_then(|catalog| {
+        let name = catalog.page.logo.as_ref()?;
+        let wrong = |message| problems.push(Problem::at(&catalog.file, &name.span, format!("page.logo: {message}")));
+        read_logo(&root, folder, &name.value).map_err(wrong).ok()
+    });
     let read: Vec<(String, Option<Manifest>, Vec<Problem>)> = stems
         .into_par_iter()
         .map(|(name, link)| {
@@ -79,8 +98,14 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
             (stem, manifest, problems)
         })
         .collect();
-    let mut sources =
-        Sources { folder: folder.to_owned(), catalog, manifests: Vec::with_capacity(read.len()), broken: BTreeSet::new() };
+    let mut sources = Sources {
+        folder: folder.to_owned(),
+        catalog,
+        manifests: Vec::with_capacity(read.len()),
+        broken: BTreeSet::new(),
+        notes,
+        logo,
+    };
     for (stem, manifest, found) in read {
         problems.extend(found);
         match manifest {
@@ -91,8 +116,26 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
     Some(sources)
 }
 
-/// The names of the source files, sorted, and whether each is a link. Other files are none of our business, near misses are.
-fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(String, bool)>> {
+fn read_logo(root: &Path, folder: &Path, filename: &FileName) -> Result<Logo, String> {
+    let ending = filename.as_str().rsplit_once('.').map_or("", |(_, ending)| ending);
+    let (_, content_type) = PICTURES.iter().find(|(known, _)| *known == ending).ok_or_else(|| {
+        let known: Vec<&str> = PICTURES.iter().map(|(ending, _)| *ending).collect();
+        format!("`{filename}` is no picture that browsers know; its name ends in one of: {}", known.join(", "))
+    })?;
+    let path = folder.join(filename.as_str());
+    if !path.is_file() {
+        return Err(format!("there is no file `{filename}` beside the catalog"));
+    }
+    stays_inside(root, &path).map_err(|why| format!("`{filename}` {why}"))?;
+    let bytes = read_short(&path).map_err(|why| format!("`{filename}` {why}"))?;
+    Ok(Logo { filename: filename.clone(), content_type, bytes })
+}
+
+type Names = Vec<(String, bool)>;
+
+/// The names of the source files, sorted, and whether each is a link; and the notes by version. Other files are none of our
+/// business, near misses are.
+fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<(Names, BTreeMap<String, String>)> {
     let mut names = Vec::new();
     let mut notes = Vec::new();
     for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
@@ -120,6 +163,7 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(
             _ => {}
         }
     }
+    let mut texts = BTreeMap::new();
     for (stem, path) in notes {
         let shown = escaped(&path.display().to_string());
         if !names.iter().any(|(name, _)| name.strip_suffix(".yaml") == Some(&stem)) {
@@ -127,8 +171,11 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(
                 shown,
                 format!("notes for a release that is not there; its manifest would be {stem}.yaml"),
             ));
-        } else if let Err(message) = stays_inside(root, &path).and_then(|()| read_source(&path)) {
-            problems.push(Problem::of_file(shown, message));
+            continue;
+        }
+        match stays_inside(root, &path).and_then(|()| read_source(&path)) {
+            Ok(text) => _ = texts.insert(stem, text),
+            Err(message) => problems.push(Problem::of_file(shown, message)),
         }
     }
     names.retain(|(name, _)| match Version::parse(stem_of(name)) {
@@ -139,7 +186,7 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<(
         }
         _ => true,
     });
-    Some(names)
+    Some((names, texts))
 }
 
 fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {
@@ -172,15 +219,18 @@ pub(super) fn stem_of(name: &str) -> &str {
     name.strip_suffix(".yaml").unwrap_or(name)
 }
 
-/// A regular file of at most 1 MiB of UTF-8, without its byte order mark. Never waits for a pipe or a device.
-pub fn read_source(path: &Path) -> Result<String, String> {
+/// A regular file of at most 1 MiB. Never waits for a pipe or a device.
+pub(super) fn read_short(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let (file, _) = open_regular(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_MANIFEST {
-        return Err("is larger than 1 MiB".to_owned());
-    }
+    if bytes.len() as u64 > MAX_MANIFEST { Err("is larger than 1 MiB".to_owned()) } else { Ok(bytes) }
+}
+
+/// A regular file of at most 1 MiB of UTF-8, without its byte order mark. Never waits for a pipe or a device.
+pub fn read_source(path: &Path) -> Result<String, String> {
+    let bytes = read_short(path)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("is UTF-16; save it as UTF-8".to_owned());
     }

@@ -3,14 +3,17 @@
 mod active;
 mod history;
 mod openapi;
+mod pages;
 mod site;
 mod v1;
 mod v2;
 
 use crate::catalog::Catalog;
 use crate::ledger::Ledger;
+use crate::problem::Problem;
 use crate::redirects;
 use crate::snapshot::{LEDGER, REDIRECTS, Snapshot};
+use crate::source::Template;
 use rayon::prelude::*;
 
 /// A view adds its files to the snapshot.
@@ -19,14 +22,20 @@ type View = fn(&Catalog, &mut Snapshot);
 const VIEWS: &[View] =
     &[v2::render, v1::render, active::render, history::render, openapi::render, site::render, ledger, redirect_map];
 
-/// The whole site: every view of the table, side by side.
-pub fn render(catalog: &Catalog) -> Snapshot {
-    let parts = VIEWS.par_iter().map(|view| {
-        let mut part = Snapshot::default();
-        view(catalog, &mut part);
-        part
-    });
-    parts.reduce(Snapshot::default, Snapshot::merged)
+/// The whole site: every view of the table, side by side, and the pages that a template makes of it. The problems are the
+/// template's.
+pub fn render(catalog: &Catalog, template: &Template) -> Result<Snapshot, Vec<Problem>> {
+    let parts = || {
+        let parts = VIEWS.par_iter().map(|view| {
+            let mut part = Snapshot::default();
+            view(catalog, &mut part);
+            part
+        });
+        parts.reduce(Snapshot::default, Snapshot::merged)
+    };
+    let mut pages = Snapshot::default();
+    let (parts, made) = rayon::join(parts, || pages::render(catalog, template, &mut pages));
+    made.map(|()| parts.merged(pages))
 }
 
 fn ledger(catalog: &Catalog, snapshot: &mut Snapshot) {

@@ -44,6 +44,9 @@ struct Row {
     query: Option<&'static str>,
     /// The name in the Active API.
     active_id: &'static str,
+    /// What people call it, and what tells it from its system's other platforms.
+    label: &'static str,
+    short: &'static str,
 }
 
 const ROWS: [Row; 5] = [
@@ -55,6 +58,8 @@ const ROWS: [Row; 5] = [
         folder: "windows",
         query: Some("platform=windows"),
         active_id: "windows-amd64",
+        label: "Windows",
+        short: "Windows",
     },
     Row {
         platform: Platform::MacosArm64,
@@ -64,6 +69,8 @@ const ROWS: [Row; 5] = [
         folder: "macos/arm64",
         query: Some("platform=macos&arch=arm64"),
         active_id: "darwin-arm64",
+        label: "macOS, Apple silicon",
+        short: "Apple silicon",
     },
     Row {
         platform: Platform::MacosX86_64,
@@ -73,6 +80,8 @@ const ROWS: [Row; 5] = [
         folder: "macos/x86_64",
         query: Some("platform=macos&arch=x86_64"),
         active_id: "darwin-amd64",
+        label: "macOS, Intel",
+        short: "Intel",
     },
     Row {
         platform: Platform::LinuxX86_64,
@@ -82,6 +91,8 @@ const ROWS: [Row; 5] = [
         folder: "linux/x86_64",
         query: None,
         active_id: "linux-amd64",
+        label: "Linux, x86-64",
+        short: "x86-64",
     },
     Row {
         platform: Platform::LinuxArm64,
@@ -91,6 +102,8 @@ const ROWS: [Row; 5] = [
         folder: "linux/arm64",
         query: None,
         active_id: "linux-arm64",
+        label: "Linux, ARM64",
+        short: "ARM64",
     },
 ];
 
@@ -140,6 +153,16 @@ impl Platform {
     /// The name in the Active API: `windows-amd64`, `darwin-arm64`.
     pub const fn active_id(self) -> &'static str {
         self.row().active_id
+    }
+
+    /// The name for people: `macOS, Apple silicon`.
+    pub const fn label(self) -> &'static str {
+        self.row().label
+    }
+
+    /// What tells it from the other platforms of its system: `Apple silicon`.
+    pub const fn short_label(self) -> &'static str {
+        self.row().short
     }
 
     /// The platform of a name in the Active API.

@@ -68,6 +68,11 @@ refused with 400. `+` is a plus.
 
 /// Adds the description.
 pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
+    snapshot.document("openapi.json", super::json(&description(catalog)), Policy::Moving, catalog.v2_access(), &[]);
+}
+
+/// The whole description.
+pub(super) fn description(catalog: &Catalog) -> Value {
     let paths: Value = FAMILIES.iter().flat_map(|family| family(catalog)).collect();
     let mut tags = vec![
         json!({ "name": RELEASES, "description": "Releases, one by one and in lists." }),
@@ -80,7 +85,7 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
             json!({ "name": v1::TAG, "description": "The interface before V2: deprecated, each answer names its twin in V2." }),
         );
     }
-    let document = json!({
+    json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("{} releases", catalog.product()),
@@ -98,8 +103,7 @@ pub(super) fn render(catalog: &Catalog, snapshot: &mut Snapshot) {
             "responses": responses(catalog),
             "securitySchemes": security_schemes(),
         },
-    });
-    snapshot.document("openapi.json", super::json(&document), Policy::Moving, catalog.v2_access(), &[]);
+    })
 }
 
 /// What a GET of one path is called, what it takes, and what it gives.

@@ -1,0 +1,111 @@
+//! What pages load: named by a hash, so that it is fetched once for ever; and the two files that others build on, which keep
+//! their names.
+
+use super::colours::Accent;
+use super::{problem_at, strict};
+use crate::catalog::Catalog;
+use crate::policy::{Access, Policy};
+use crate::problem::Problem;
+use crate::snapshot::Snapshot;
+use crate::source::Template;
+use crate::words::Sha256;
+use minijinja::value::Serde;
+use minijinja::{Error, ErrorKind, context};
+use std::collections::BTreeMap;
+
+/// Digits of a hash in a name.
+const DIGITS: usize = 16;
+/// Files that others build on, by the address that does not change.
+const STABLE: &[(&str, &str)] =
+    &[("agent-downloads.min.js", "agent-downloads.js"), ("agent-releases.d.ts", "agent-releases.d.ts")];
+/// A picture is a document too: of a foreign hand, so nothing in it runs.
+const NOTHING_RUNS: (&str, &str) = ("Content-Security-Policy", "script-src 'none'; sandbox");
+
+const TYPES: &[(&str, &str)] = &[
+    ("css", "text/css; charset=utf-8"),
+    ("js", "text/javascript; charset=utf-8"),
+    ("ts", "text/plain; charset=utf-8"),
+    ("svg", "image/svg+xml"),
+    ("png", "image/png"),
+    ("webp", "image/webp"),
+    ("jpg", "image/jpeg"),
+    ("ico", "image/x-icon"),
+    ("woff2", "font/woff2"),
+];
+
+/// Every asset by its name in the template.
+pub(super) struct Assets {
+    all: BTreeMap<String, Asset>,
+    logo: Option<String>,
+}
+
+struct Asset {
+    /// Without the leading slash.
+    address: String,
+    bytes: Vec<u8>,
+}
+
+impl Assets {
+    /// The template's, its style filled in, and the logo.
+    pub(super) fn new(catalog: &Catalog, template: &Template) -> Result<Self, Problem> {
+        let mut all: BTreeMap<String, Vec<u8>> =
+            template.assets().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+        let accent = catalog.page().accent.as_deref().and_then(Accent::of);
+        let environment = strict();
+        for (name, file, text) in template.filled().filter(|(name, ..)| name.ends_with(".css")) {
+            let filled = environment.render_named_str(name, text, context! { accent => Serde(&accent) });
+            all.insert(name.to_owned(), filled.map_err(|error| problem_at(&file.place, &error))?.into_bytes());
+        }
+        let logo = catalog.logo().map(|logo| (logo.filename.as_str().to_owned(), logo.bytes.clone()));
+        let asset = |(name, bytes): (String, Vec<u8>)| (name.clone(), Asset { address: hashed(&name, &bytes), bytes });
+        let logo = logo.map(asset);
+        let address = logo.as_ref().map(|(_, logo)| format!("/{}", logo.address));
+        Ok(Self { all: all.into_iter().map(asset).chain(logo).collect(), logo: address })
+    }
+
+    /// Where the logo lies.
+    pub(super) fn logo(&self) -> Option<&str> {
+        self.logo.as_deref()
+    }
+
+    /// `asset("style.css")` in templates: where it lies.
+    pub(super) fn function(&self) -> impl Fn(String) -> Result<String, Error> + Send + Sync + 'static {
+        let addresses: BTreeMap<String, String> =
+            self.all.iter().map(|(name, asset)| (name.clone(), format!("/{}", asset.address))).collect();
+        move |name| {
+            let known = || addresses.keys().cloned().collect::<Vec<_>>().join(", ");
+            let missing =
+                || Error::new(ErrorKind::InvalidOperation, format!("there is no asset `{name}`; there are {}", known()));
+            addresses.get(&name).cloned().ok_or_else(missing)
+        }
+    }
+
+    /// Puts them into the snapshot. They say nothing of any release, so anybody may see them.
+    pub(super) fn add(self, snapshot: &mut Snapshot) {
+        for (name, address) in STABLE {
+            if let Some(asset) = self.all.get(*name) {
+                snapshot.document(address, asset.bytes.clone(), Policy::File, Access::Public, &[content_type(name)]);
+            }
+        }
+        let loaded = self.all.into_iter().filter(|(name, _)| !name.ends_with(".ts"));
+        for (name, asset) in loaded {
+            let is_picture = name.ends_with(".svg");
+            let headers: Vec<_> = std::iter::once(content_type(&name)).chain(is_picture.then_some(NOTHING_RUNS)).collect();
+            snapshot.document(&asset.address, asset.bytes, Policy::Asset, Access::Public, &headers);
+        }
+    }
+}
+
+fn content_type(name: &str) -> (&'static str, &'static str) {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let known = TYPES.iter().find(|(known, _)| *known == ending).map(|(_, content_type)| *content_type);
+    ("Content-Type", known.unwrap_or("application/octet-stream"))
+}
+
+/// `assets/style.0123456789abcdef.css`.
+fn hashed(name: &str, bytes: &[u8]) -> String {
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "bin"));
+    let stem = stem.strip_suffix(".min").unwrap_or(stem);
+    let hash = Sha256::of(bytes).hex();
+    format!("assets/{stem}.{}.{ending}", hash.get(..DIGITS).unwrap_or(&hash))
+}

@@ -1,0 +1,90 @@
+//! Release notes: Markdown in, HTML out that can be put on a page without a second thought.
+
+use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
+
+/// Renders and sanitises. A page stands on its own origin alone, so a picture becomes a link to it; headings come below the
+/// page's own.
+pub(super) fn html(markdown: &str) -> String {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let events = Parser::new_ext(markdown, options).map(|event| match event {
+        Event::Start(Tag::Image { dest_url, title, id, .. }) => {
+            Event::Start(Tag::Link { link_type: LinkType::Inline, dest_url, title, id })
+        }
+        Event::End(TagEnd::Image) => Event::End(TagEnd::Link),
+        Event::Start(Tag::Heading { level, .. }) => {
+            Event::Start(Tag::Heading { level: below(level), id: None, classes: Vec::new(), attrs: Vec::new() })
+        }
+        Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(below(level))),
+        other => other,
+    });
+    let mut rendered = String::new();
+    html::push_html(&mut rendered, events);
+    ammonia::Builder::default()
+        .url_schemes(["http", "https", "mailto"].into())
+        .rm_tags(["img"])
+        .link_rel(Some("noopener noreferrer nofollow"))
+        .clean(&rendered)
+        .to_string()
+}
+
+/// Two levels below: the page has its own first two.
+fn below(level: HeadingLevel) -> HeadingLevel {
+    match level {
+        HeadingLevel::H1 => HeadingLevel::H3,
+        HeadingLevel::H2 => HeadingLevel::H4,
+        HeadingLevel::H3 => HeadingLevel::H5,
+        HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => HeadingLevel::H6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html;
+
+    #[test]
+    fn what_people_write() {
+        let cases = [
+            ("# New\n\n- `a` **b**", "<h3>New</h3>\n<ul>\n<li><code>a</code> <strong>b</strong></li>\n</ul>\n"),
+            ("[x](https://e.example/)", "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
+            ("| a |\n|--:|\n| b |", "<table><thead><tr><th>a</th></tr></thead><tbody>\n<tr><td>b</td></tr>\n</tbody></table>\n"),
+        ];
+        for (markdown, expected) in cases {
+            assert_eq!(html(markdown), expected);
+        }
+    }
+
+    #[test]
+    fn what_nobody_should() {
+        let bad = [
+            "<script>alert(1)</script>",
+            "<img src=x onerror=alert(1)>",
+            "<p style=\"position:fixed\" onclick=\"x()\" class=\"y\">z</p>",
+            "[x](javascript:alert(1))",
+            "[x](data:text/html,hi)",
+            "<iframe src=https://e.example></iframe><style>*{display:none}</style><base href=//e.example>",
+            "<svg><script>x</script></svg><form action=https://e.example><input name=p></form><meta http-equiv=refresh>",
+            "![p](https://e.example/p.png)",
+            "[x]: javascript:x\n[x]",
+        ];
+        for markdown in bad {
+            let html = html(markdown);
+            for word in [
+                "<script",
+                "<img",
+                "onerror",
+                "onclick",
+                "style",
+                "javascript:",
+                "data:",
+                "<iframe",
+                "<base",
+                "<form",
+                "<input",
+                "<svg",
+                "<meta",
+            ] {
+                assert!(!html.contains(word), "{markdown}: {html}");
+            }
+        }
+    }
+}
