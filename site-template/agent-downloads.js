@@ -37,18 +37,20 @@ const STYLE = /* css */ `
   border-radius: calc(var(--radius) * 1.5);
   overflow-wrap: anywhere;
   padding: 1.25rem;
+  text-align: start;
 }
 .card + slot { display: block; margin-top: 1.25rem }
-.header, .banner { display: flex; flex-wrap: wrap; gap: .25rem 1rem; justify-content: space-between }
+.header, .banner { display: flex; flex-wrap: wrap; gap: .25rem 1rem }
+.banner p, code { flex: 1 }
 .header { align-items: baseline }
 .version, .name, .action, button { font-weight: 600 }
 .meta, .title, summary, .note, .valid { color: var(--agent-downloads-muted, light-dark(#59626e, #a3acb7)); font-size: .875rem }
-.note { white-space: pre-line }
+.note, code { white-space: pre-wrap }
 .note, .banner { margin-top: .75rem }
 .banner, .step { align-items: center; border: 1px solid transparent; border-radius: var(--radius); padding: .5rem .75rem }
 .banner { background: light-dark(#fff3d1, #3a2f10) }
 .error { background: light-dark(#fdeae8, #421f1c) }
-.valid { background: none; padding: 0 }
+.valid { background: none; border: 0; padding: 0 }
 .banner:first-child { margin: 0 }
 ul { padding: 0 }
 .artifact { border-top: var(--line); display: grid; gap: .625rem 1.5rem; margin-top: 1rem; padding-top: 1rem }
@@ -68,6 +70,7 @@ button { font-family: inherit; padding: .375rem .75rem }
 .version, .primary .name { font-size: 1.25rem }
 .primary .action {
   background: var(--agent-downloads-accent, #1d5fbf);
+  border-color: transparent;
   color: var(--agent-downloads-accent-ink, #fff);
   font-size: 1rem;
   padding: .875rem 1.75rem;
@@ -75,14 +78,15 @@ button { font-family: inherit; padding: .375rem .75rem }
 :focus-visible { outline: 2px solid var(--accent-text); outline-offset: 2px }
 summary { cursor: pointer; padding: .25rem 0; width: fit-content }
 .title { margin: .75rem 0 .25rem }
-.step { background: light-dark(#f4f6f8, #1f242a); display: flex; gap: .75rem }
-code { flex: 1; font: .8125rem/1.6 ui-monospace, Consolas, monospace; text-align: left }
+.step { background: light-dark(#f4f6f8, #1f242a); display: grid; gap: .5rem; justify-items: start }
+code { font: .8125rem/1.6 ui-monospace, monospace }
 .copy { min-width: 4.75rem }
 .skeleton { min-height: 20rem }
 .status { clip-path: inset(50%); height: 1px; margin-top: -1px; overflow: hidden }
 @container (min-width: 30rem) {
   .artifact { align-items: center; grid-template-columns: 1fr auto }
   details { grid-column: 1 / 3 }
+  .step { display: flex }
 }
 `;
 
@@ -93,9 +97,9 @@ function must(condition) {
   if (!condition) throw new Error("not a release document");
 }
 
-/** An absolute address that is safe to link to, and safe between single quotes in any shell. */
+/** An absolute address that is safe to link to, and safe between single quotes in any shell. Only texts can be trimmed. */
 function webAddress(address, base) {
-  const { href } = new URL(address, base);
+  const { href } = new URL(address.trim(), base);
   must(/^https?:/.test(href));
   return href.replaceAll("'", "%27");
 }
@@ -103,9 +107,8 @@ function webAddress(address, base) {
 /** A file as it is shown; without an address, this server does not offer it. */
 function readFile(platform, filename, size, hash, address, base) {
   must(filename.match(/^[A-Za-z0-9][\w.-]{0,127}$/));
-  must(size === null || size >= 0);
+  must(size === null || /^\d{1,15}$/.test(size));
   must(hash === null || hash.match(/^[0-9a-f]{64}$/));
-  must(address === null || typeof address === "string");
   return { platform, filename, size, hash, url: address && webAddress(address, base) };
 }
 
@@ -267,7 +270,7 @@ function draw(host, view, text, say) {
       control.textContent = text(done);
       say(done);
       setTimeout(() => (control.textContent = text("copy")), SHOWN_COPIED);
-      tell(host, "copy", { platform, what, text: command });
+      if (done === "copied") tell(host, "copy", { platform, what, text: command });
     };
     const name = text("copyWhat", { what: title, platform: label });
     const control = el("button.copy", { click }, named(name), text("copy"));
@@ -293,6 +296,10 @@ function draw(host, view, text, say) {
     const link = links === "ended" ? null : url;
     const label = text(platform);
     const name = text("downloadFor", { platform: label });
+    const about = [
+      size != null && ` · ${sizeInWords(size, language)}`,
+      links && link && ` · ${text("until", { time })}`,
+    ];
     const click = () => tell(host, "download", { platform, version: release.version, url });
     return el(
       `li.artifact${primary}`,
@@ -300,8 +307,7 @@ function draw(host, view, text, say) {
       el(
         "div",
         el("p.name", label),
-        filename && el("p.meta", el("bdi", filename), size !== null && ` · ${sizeInWords(size, language)}`),
-        links && link && el("p.meta", text("valid", { time })),
+        filename && el("p.meta", el("bdi", filename), about),
       ),
       link
         ? el("a.action", { href: link, click }, named(name), primary ? name : text("download"))
@@ -335,10 +341,11 @@ function draw(host, view, text, say) {
     ];
   };
 
-  const card = (...content) => el("div.card", ...content);
-  if (release) return [card(ready(release))];
-  if (state === "error") return [card(banner(state, {}, button("retry"))), el("slot")];
-  if (state) return [card(banner(view.text ?? state))];
+  const failed = state === "error";
+  if (state) {
+    const content = release ? ready(release) : banner(view.text ?? state, {}, failed && button("retry"));
+    return [el("div.card", content), failed ? el("slot") : ""];
+  }
   // Nothing moves while it loads, so there is nothing to reduce for those who want less of it.
   // What the page itself offers stays until there is something better.
   return [host.childElementCount || !host.dataset.state ? el("slot") : el("div.card.skeleton.meta", text("loading"))];
@@ -379,6 +386,7 @@ export class AgentDownloads extends (globalThis.HTMLElement ?? class {}) {
     nothing: "Nothing is published at the moment.",
     unauthorized: "Please sign in to see the downloads.",
     yanked: "No longer offered: {reason}",
+    until: "valid until {time}",
     valid: "Links valid until {time}",
     ending: "Links end at {time}",
     ended: "Links expired",
@@ -520,8 +528,9 @@ export class AgentDownloads extends (globalThis.HTMLElement ?? class {}) {
     const say = (name) => this.#say(name);
     this.#body.ariaLabel = text("label");
     this.#body.replaceChildren(...draw(this, this.#view, text, say));
-    for (const { id } of unfolded) root.getElementById(id)?.setAttribute("open", "");
-    if (focused) (root.getElementById(focused.id) ?? this.#body).focus();
+    const named = (id) => root.getElementById(id);
+    for (const { id } of unfolded) (named(id) ?? {}).open = true;
+    if (focused) (named(focused.id) ?? named("refresh") ?? this.#body).focus();
   }
 }
 
