@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import test from "node:test";
-import { accessible, downloaded, inState, launch, open, serve, serveAll, sha256, token, WORK } from "./setup.mjs";
+import { accessible, barriers, downloaded, inState, launch, open, serve, serveAll, sha256, token, WORK } from "./setup.mjs";
 
 const PAGES = [
   "/", "/#beta", "/#canary", "/releases/", "/releases/page/1/", "/releases/page/3/", "/releases/1.8.3/", "/releases/1.7.9/",
@@ -39,15 +39,17 @@ test("pages", async (all) => {
   for (const look of LOOKS) {
     await all.test(`${look.colorScheme}, ${look.viewport.width} px: every page`, async (context) => {
       const page = await open(context, browser, base, look);
+      const found = [];
       for (const address of PAGES) {
         const answer = await page.goto(address);
         if (answer) assert.equal(answer.headers()["content-security-policy"], POLICY, address);
         if (address === "/") await inState(page, "ready");
-        await accessible(page, address);
+        for (const barrier of await barriers(page)) found.push(`${address}: ${barrier}`);
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(wider <= 0, `${address} is ${wider} px wider than the screen`);
-        await page.goto("about:blank");
+        if (wider > 0) found.push(`${address}: ${wider} px wider than the screen`);
+        await page.goto("about:blank"); // else a fragment alone would load nothing
       }
+      assert.deepEqual(found, []);
       page.clean();
     });
   }
@@ -208,7 +210,7 @@ test("pages", async (all) => {
     }
     const stable = await page.evaluate(readFeed, await (await page.request.get("/feeds/stable.atom")).text());
     assert.match(stable.entries[0].title, /1\.8\.3/);
-    assert.match(stable.entries[0].content, /<h2>Changed<\/h2>/);
+    assert.match(stable.entries[0].content, /<h\d>Changed<\/h\d>/);
     assert.doesNotMatch(stable.entries[0].content, /<script|onerror/);
     assert.ok(!stable.entries.some(({ title }) => /1\.7\.9|1\.8\.0/.test(title)), "neither yanked nor recalled");
   });

@@ -77,12 +77,15 @@ export async function downloaded(page, action) {
   return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
 }
 
-/** Fails with axe's words when anything in the page is not accessible. */
-export async function accessible(page, where) {
+/** What in the page is not accessible, in axe's words. */
+export async function barriers(page) {
   await page.evaluate(axeSource());
   const { violations } = await page.evaluate(() => window.axe.run());
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
-  assert.deepEqual(told, [], where);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
+}
+
+export async function accessible(page, where) {
+  assert.deepEqual(await barriers(page), [], where);
 }
 
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'";
