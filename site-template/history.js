@@ -31,6 +31,7 @@ async function load() {
     const index = await read(address, "no-cache");
     total = index.total_count;
     order = index.tiles.map((tile) => tile.file);
+    drawSoon();
     const missing = order.filter((file) => !tiles.has(file));
     const newestInTurn = async () => {
       for (let file; (file = missing.pop()); drawSoon()) {
@@ -101,7 +102,8 @@ function draw() {
 function report(matching) {
   const [found, searched, of] = [matching, all.length, total].map((count) => count.toLocaleString("en"));
   if (state === "failed") return "The release history could not be loaded.";
-  return state === "complete" ? `${found} of ${of} releases` : `Searching ${searched} of ${of} …`;
+  if (state === "complete") return `${found} of ${of} releases`;
+  return total ? `Searching ${searched} of ${of} …` : "Searching …";
 }
 
 function rowOf(row) {
