@@ -131,6 +131,11 @@ fn damaged(damage: Damage) -> Problem {
 }
 
 impl Compiled {
+    /// The snapshot without its pages: what the interfaces answer from.
+    pub fn answers(&self) -> Built {
+        views::answers(&self.catalog).finish()
+    }
+
     /// The snapshot, in memory; the problems are those of the pages' template.
     pub fn snapshot(&self) -> Result<Built, Vec<Problem>> {
         views::render(&self.catalog, &self.template).map(Snapshot::finish)

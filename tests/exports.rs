@@ -77,7 +77,7 @@ fn exports_are_the_same_each_time() {
         let text = fs::read_to_string(&catalog).expect("readable");
         fs::write(&catalog, format!("{text}exports: [nginx, pages]\n")).expect("written");
         compiler_ok(folder.path(), &["build"]);
-        ["nginx/agent-releases.conf", "nginx/agent-releases-http.conf", "pages/_redirects", "pages/_headers", "pages/404.html"]
+        ["nginx/agent-releases.conf", "nginx/agent-releases-http.conf", "pages/_redirects", "pages/_headers"]
             .map(|name| fs::read_to_string(folder.path().join("dist/exports").join(name)).expect("written"))
     };
     assert_eq!(built(), built());

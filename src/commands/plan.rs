@@ -17,6 +17,8 @@ use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Show every public answer that would change. Exit code 6 when there are any.
+///
+/// Answers are those of the interfaces. The pages for people are made of them, and are not listed.
 #[derive(Args)]
 pub struct Arguments {
     /// What to compare with: a compiled site's folder, a target that was published to (file:///…, s3://…), or the address of a
@@ -47,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let against = Against::of(arguments)?;
     let compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
-    let built = compiled.snapshot()?;
+    let built = compiled.answers();
     let files = built.files();
     let broken = |error: SiteError| Failure::general(error.to_string());
     let (before, after) = rayon::join(|| against.site(&built.index, &files, console), || Site::new(&built.index, &files, true));

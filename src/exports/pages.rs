@@ -15,11 +15,13 @@ const LONGEST_REDIRECT: usize = 1_000;
 /// Its limits of `_headers`: rules, and characters of a line.
 const MOST_RULES: usize = 100;
 const LONGEST_LINE: usize = 2_000;
+/// Where the pages of releases lie.
+const RELEASES: &str = "releases/";
 /// Its limit of files.
 const MOST_FILES: usize = 20_000;
 
 const ABOUT_REDIRECTS: &str = "\
-# Downloads of the path form, for Cloudflare Pages and Netlify. Deploy dist/public with this file, _headers and 404.html
+# Downloads of the path form, for Cloudflare Pages and Netlify. Deploy dist/public with this file and _headers
 # in one folder, without the compressed forms, which hosts make themselves:
 #   cp -r dist/public site && cp dist/exports/pages/* site && find site -name '*.br' -delete -o -name '*.gz' -delete
 #
@@ -35,16 +37,7 @@ const ABOUT_HEADERS: &str = "\
 # Content-Disposition nor X-Checksum-SHA256: those would take a rule for each. Made by `agent-releases build`.
 ";
 
-const NOT_FOUND: &str = "\
-<!doctype html>
-<html lang=\"en\">
-<meta charset=\"utf-8\">
-<title>Not found</title>
-<p>There is nothing at this address.</p>
-</html>
-";
-
-/// `_redirects`, `_headers` and `404.html`, without which Pages answers any address with the first page and 200.
+/// `_redirects` and `_headers`. The site has a `404.html`, without which Pages answers any address with the first page and 200.
 pub(super) fn render(catalog: &Catalog, built: &Built) -> Result<Vec<ExportFile>, Problem> {
     refuse_what_only_the_edge_answers("pages", catalog)?;
     refuse_ports(catalog)?;
@@ -55,7 +48,6 @@ pub(super) fn render(catalog: &Catalog, built: &Built) -> Result<Vec<ExportFile>
     Ok(vec![
         ExportFile::new("pages", "_redirects", format!("{ABOUT_REDIRECTS}{}", redirects.concat())),
         ExportFile::new("pages", "_headers", format!("{ABOUT_HEADERS}{}", headers.collect::<String>())),
-        ExportFile::new("pages", "404.html", NOT_FOUND),
     ])
 }
 
@@ -92,7 +84,11 @@ fn rules(catalog: &Catalog, built: &Built) -> Rules {
     let downloads = "/v2/agent-releases/:version/download/*".to_owned();
     rules.insert(downloads, redirect.map(|(name, value)| line(name, value)).collect());
     let mut folders: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    for row in built.index.files.iter().filter(|row| row.path.starts_with("public/")) {
+    // The pages of all releases say the same of themselves; a rule for each would be too many.
+    let page = built.index.row(&format!("public/{RELEASES}index.html"));
+    rules.extend(page.map(|row| (format!("/{RELEASES}*"), shared_lines(catalog, row))));
+    let own = |row: &&Row| row.path.strip_prefix("public/").is_some_and(|below| !below.starts_with(RELEASES));
+    for row in built.index.files.iter().filter(own) {
         let folder = row.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         folders.entry(folder).or_default().push(row);
     }

@@ -126,11 +126,11 @@ const rowOf = (channel) => site.channels[CHANNELS.indexOf(channel)];
 
 /** A static document. A tile of the snapshot before this one is in no table, but its name tells its tag. */
 async function documentAt({ path, env }) {
-  const [, tile] = TILE.exec(path) ?? [];
-  const [set, tag] = site.documents[path] ?? [site.kinds.tile, tile];
-  const asset = tag && (await env.ASSETS.fetch(`https://assets.invalid${path}`));
+  const page = path.replace(/\/index\.html$/, "/"); // A page is that of its folder.
+  const [set, tag] = site.documents[page] ?? [site.kinds.tile, TILE.exec(path)?.[1]];
+  const asset = tag && (await env.ASSETS.fetch(`https://assets.invalid${page.replace(/\/$/, "/index.html")}`));
   if (asset?.ok) return { set, tag, body: await asset.arrayBuffer() };
-  return site.documents[path] ? Promise.reject(new Error(`${path} is not among the assets`)) : null;
+  return site.documents[page] ? Promise.reject(new Error(`${path} is not among the assets`)) : null;
 }
 
 /** The address of V2 that answers what one of V1 asks. What cannot stand in an address is left out. */

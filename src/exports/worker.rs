@@ -208,6 +208,7 @@ fn documents<'a>(built: &'a Built, sets: &mut Numbered<HeaderSet>) -> BTreeMap<&
         if row.path.starts_with("public/internal/v1/agent/") {
             headers.retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
         }
+        let address = address.strip_suffix("index.html").unwrap_or(address);
         (address, (sets.number(headers), tag(&row.sha256)))
     });
     entries.collect()

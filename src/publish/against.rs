@@ -8,14 +8,15 @@ use super::{Failed, read_rows};
 use crate::answer::{Request, Secrets, Site, SiteError, answer, questions};
 use crate::plan::{Change, Plan, Seen};
 use crate::redirects::LOCAL_BASE;
-use crate::snapshot::{Files, Index, LEDGER, Row, read_files, read_index};
+use crate::snapshot::{Files, Index, LEDGER, Row, is_page, read_files, read_index};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use std::path::Path;
 
 /// The site of a record. Documents that the new snapshot has as well are not fetched.
 pub async fn live_site(target: &Target, record: &Record, new: &Index, files: &Files) -> Result<Site, Failed> {
-    let index = record.index();
+    let mut index = record.index();
+    index.files.retain(|row| !is_page(&row.path));
     let old = read_rows(target, own_rows(&index, new).filter(|row| row.path != LEDGER)).await?;
     site_beside(index, old, new, files).map_err(|error| Failed::Missing(error.to_string()))
 }
@@ -23,6 +24,7 @@ pub async fn live_site(target: &Target, record: &Record, new: &Index, files: &Fi
 /// The site in a folder. Documents that the new snapshot has as well are not read again.
 pub fn site_in_folder(folder: &Path, new: &Index, files: &Files) -> Result<Site, SiteError> {
     let mut index = read_index(folder)?;
+    index.files.retain(|row| !is_page(&row.path));
     for row in &mut index.files {
         // Compressed forms say nothing that the identity form does not.
         row.encodings.clear();

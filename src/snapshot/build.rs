@@ -14,6 +14,7 @@ const MIN_COMPRESSED: usize = 1400;
 /// Brotli's quality: tiles of the whole history are compressed on every change of them, and 5 is where time takes off.
 const BROTLI_QUALITY: i32 = 5;
 const BROTLI_WINDOW: i32 = 20;
+const BROTLI_LEAST_WINDOW: i32 = 10;
 const GZIP_LEVEL: u32 = 6;
 
 /// Files being collected.
@@ -137,6 +138,11 @@ fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
     compressed
 }
 
+/// How many bits it takes to count to a number: a window that is larger than what it looks at costs time and tells nothing.
+fn bits(number: usize) -> i32 {
+    i32::try_from(usize::BITS - number.leading_zeros()).unwrap_or(BROTLI_WINDOW)
+}
+
 /// The same bytes for the same input, always: no time and no name in the gzip header.
 fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     match encoding {
@@ -150,7 +156,7 @@ fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
             let mut out = Vec::new();
             let params = brotli::enc::BrotliEncoderParams {
                 quality: BROTLI_QUALITY,
-                lgwin: BROTLI_WINDOW,
+                lgwin: BROTLI_WINDOW.min(bits(bytes.len()).max(BROTLI_LEAST_WINDOW)),
                 size_hint: bytes.len(),
                 ..Default::default()
             };

@@ -121,6 +121,17 @@ pub fn is_hashed(path: &str) -> bool {
         .is_some_and(|(folder, name)| is_assets(folder) || folder.ends_with("agent-releases/history") && name != "index.json")
 }
 
+/// Whether a path is that of a page for people, or of a file that belongs to the pages: all that no interface answers.
+pub fn is_page(path: &str) -> bool {
+    let below = path.strip_prefix("public/").or_else(|| path.strip_prefix("private/"));
+    let is_answer = |below: &str| {
+        ["v2/", "internal/", "openapi.json", "site.json", "active.json", "ledger.json"]
+            .iter()
+            .any(|start| below.starts_with(start))
+    };
+    below.is_some_and(|below| !is_answer(below))
+}
+
 /// Whether what is named by its hash still belongs to a snapshot when it has it no more: what pages load does, and a tile as
 /// long as there is an index beside it, so that a history that moved from public to private leaves nothing behind.
 pub fn may_be_kept(path: &str, has: impl Fn(&str) -> bool) -> bool {

@@ -22,20 +22,21 @@ type View = fn(&Catalog, &mut Snapshot);
 const VIEWS: &[View] =
     &[v2::render, v1::render, active::render, history::render, openapi::render, site::render, ledger, redirect_map];
 
-/// The whole site: every view of the table, side by side, and the pages that a template makes of it. The problems are the
-/// template's.
+/// Everything that the interfaces answer from: every view of the table, side by side.
+pub fn answers(catalog: &Catalog) -> Snapshot {
+    let parts = VIEWS.par_iter().map(|view| {
+        let mut part = Snapshot::default();
+        view(catalog, &mut part);
+        part
+    });
+    parts.reduce(Snapshot::default, Snapshot::merged)
+}
+
+/// The whole site: the answers, and the pages that a template makes of them. The problems are the template's.
 pub fn render(catalog: &Catalog, template: &Template) -> Result<Snapshot, Vec<Problem>> {
-    let parts = || {
-        let parts = VIEWS.par_iter().map(|view| {
-            let mut part = Snapshot::default();
-            view(catalog, &mut part);
-            part
-        });
-        parts.reduce(Snapshot::default, Snapshot::merged)
-    };
     let mut pages = Snapshot::default();
-    let (parts, made) = rayon::join(parts, || pages::render(catalog, template, &mut pages));
-    made.map(|()| parts.merged(pages))
+    let (answers, made) = rayon::join(|| answers(catalog), || pages::render(catalog, template, &mut pages));
+    made.map(|()| answers.merged(pages))
 }
 
 fn ledger(catalog: &Catalog, snapshot: &mut Snapshot) {

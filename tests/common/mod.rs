@@ -13,6 +13,22 @@ pub fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
+/// The names of all files below a folder, relative to it.
+pub fn files_below(folder: &Path) -> Vec<String> {
+    let (mut names, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                names.push(path.strip_prefix(folder).expect("below").display().to_string());
+            }
+        }
+    }
+    names
+}
+
 /// Copies the files of a folder, not its subfolders.
 pub fn copy_files(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("the folder can be made");

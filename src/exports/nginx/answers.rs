@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Request, Site, answer, questions};
 use crate::lists::DEFAULT_PAGE_SIZE;
 use crate::policy::{Access, Policy};
-use crate::snapshot::Built;
+use crate::snapshot::{Built, is_page};
 use crate::words::Sha256;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -65,7 +65,7 @@ pub(super) fn collect(site: &Site, built: &Built) -> Result<Answers, String> {
         .map(|row| (row.sha256.as_str(), row.path.as_str()))
         .collect();
     let mut all = questions(site);
-    all.retain(|question| !question.starts_with("/api/"));
+    all.retain(|question| !question.starts_with("/api/") && !is_page(&format!("public{question}")));
     all.sort_unstable();
     for question in all {
         let given = ask(site, &question);

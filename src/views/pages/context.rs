@@ -56,7 +56,7 @@ pub(super) struct ReleaseContext<'a> {
     /// Those that it answers for.
     heads: Vec<&'a str>,
     json: String,
-    json_sha256: Sha256,
+    json_sha256: Option<Sha256>,
     sums: Option<String>,
     pub(super) artifacts: Vec<FileContext<'a>>,
     attachments: Vec<FileContext<'a>>,
@@ -94,8 +94,18 @@ impl<'a> SiteContext<'a> {
 }
 
 impl<'a> ReleaseContext<'a> {
-    /// `json_sha256`: of the release's own document.
+    /// What its own page says of it. `json_sha256`: of the release's own document.
     pub(super) fn new(catalog: &'a Catalog, release: &'a Release, json_sha256: Sha256, has_sums: bool) -> Self {
+        Self {
+            notes_html: release.page_notes.as_deref().map(notes::html).map(Value::from_safe_string),
+            json_sha256: Some(json_sha256),
+            sums: has_sums.then(|| format!("/releases/{}/SHA256SUMS", release.version)),
+            ..Self::row(catalog, release)
+        }
+    }
+
+    /// What a page of many says of it.
+    pub(super) fn row(catalog: &'a Catalog, release: &'a Release) -> Self {
         let version = release.version.as_str();
         let place = catalog.releases().binary_search_by(|other| other.version.cmp(&release.version)).ok();
         let named = release.channels.iter().filter(|index| **index + 1 < catalog.channels().len());
@@ -109,7 +119,7 @@ impl<'a> ReleaseContext<'a> {
             date: release.published_at.as_ref().and_then(date),
             notes_url: release.notes_url.as_ref().map(HttpsUrl::as_str),
             notes: release.notes.as_deref(),
-            notes_html: release.page_notes.as_deref().map(notes::html).map(Value::from_safe_string),
+            notes_html: None,
             channels: named.filter_map(|index| catalog.channels().get(*index)).map(|channel| channel.name.as_str()).collect(),
             heads: catalog
                 .channels()
@@ -118,8 +128,8 @@ impl<'a> ReleaseContext<'a> {
                 .map(|channel| channel.name.as_str())
                 .collect(),
             json: format!("/{FOLDER}/{version}.json"),
-            json_sha256,
-            sums: has_sums.then(|| format!("/releases/{version}/SHA256SUMS")),
+            json_sha256: None,
+            sums: None,
             artifacts: release.artifacts.iter().map(of).collect(),
             attachments: release.attachments.iter().map(of).collect(),
         }

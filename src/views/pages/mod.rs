@@ -111,7 +111,8 @@ impl<'a> Pages<'a> {
 
     /// `/releases/`: the newest.
     fn newest(&self) -> Files {
-        let newest: Vec<_> = self.oldest_first.iter().rev().take(ON_A_PAGE).map(|release| self.context(release)).collect();
+        let newest: Vec<_> =
+            self.oldest_first.iter().rev().take(ON_A_PAGE).map(|release| ReleaseContext::row(self.catalog, release)).collect();
         let next = self.oldest_first.len().checked_sub(ON_A_PAGE + 1);
         let more = context! {
             releases => Serde(newest),
@@ -126,7 +127,7 @@ impl<'a> Pages<'a> {
     fn of_number(&self, number: usize) -> Files {
         let first = (number - 1) * ON_A_PAGE;
         let shown = self.oldest_first.iter().skip(first).take(ON_A_PAGE);
-        let releases: Vec<_> = shown.clone().rev().map(|release| self.context(release)).collect();
+        let releases: Vec<_> = shown.clone().rev().map(|release| ReleaseContext::row(self.catalog, release)).collect();
         let more = context! {
             number,
             releases => Serde(releases),
@@ -316,22 +317,13 @@ fn date(time: &Timestamp) -> Option<String> {
     Some(format!("{} {month} {year}", day.trim_start_matches('0')))
 }
 
-/// Bytes for people, in powers of a thousand, three digits or so: `12.3 MB`.
+/// Bytes for people, in powers of a thousand, about three digits: `12.3 MB`.
 fn size(bytes: u64) -> String {
-    let mut unit = 1u64;
-    for name in ["B", "kB", "MB", "GB", "TB"] {
-        let next = unit.saturating_mul(1000);
-        if bytes < next || name == "TB" {
-            let tenths = bytes.saturating_mul(10).saturating_add(unit / 2) / unit;
-            return if unit == 1 || tenths >= 1000 {
-                format!("{} {name}", (tenths + 5) / 10)
-            } else {
-                format!("{}.{} {name}", tenths / 10, tenths % 10)
-            };
-        }
-        unit = next;
-    }
-    String::new()
+    let units = [("TB", 1_000_000_000_000u64), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    let Some((name, unit)) = units.into_iter().find(|(_, unit)| bytes >= *unit) else { return format!("{bytes} B") };
+    let rounded = |part: u64| bytes.saturating_add(part / 2) / part;
+    let tenths = rounded(unit / 10);
+    if tenths < 1000 { format!("{}.{} {name}", tenths / 10, tenths % 10) } else { format!("{} {name}", rounded(unit)) }
 }
 
 fn reason_of(release: &Release) -> Option<&str> {
