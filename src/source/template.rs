@@ -25,6 +25,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "docs.js",
     "feed.xml",
     "history.js",
+    "icon.svg",
     "index.html",
     "macros.html",
     "page.html",

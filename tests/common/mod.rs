@@ -17,7 +17,7 @@ pub fn data() -> PathBuf {
 pub fn files_below(folder: &Path) -> Vec<String> {
     let (mut names, mut open) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(next) = open.pop() {
-        for entry in fs::read_dir(next).expect("a readable folder") {
+        for entry in std::fs::read_dir(next).expect("a readable folder") {
             let path = entry.expect("a readable entry").path();
             if path.is_dir() {
                 open.push(path);

@@ -49,8 +49,8 @@ pub(super) struct ReleaseContext<'a> {
     published_at: Option<&'a Timestamp>,
     date: Option<String>,
     notes_url: Option<&'a str>,
-    pub(super) notes: Option<&'a str>,
-    pub(super) notes_html: Option<Value>,
+    notes: Option<&'a str>,
+    notes_html: Option<Value>,
     /// Those that it names.
     channels: Vec<&'a str>,
     /// Those that it answers for.
@@ -58,7 +58,7 @@ pub(super) struct ReleaseContext<'a> {
     json: String,
     json_sha256: Option<Sha256>,
     sums: Option<String>,
-    pub(super) artifacts: Vec<FileContext<'a>>,
+    artifacts: Vec<FileContext<'a>>,
     attachments: Vec<FileContext<'a>>,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct ReleaseContext<'a> {
 pub(super) struct FileContext<'a> {
     platform: Option<Platform>,
     system: Option<&'static str>,
-    pub(super) label: Option<&'static str>,
+    label: Option<&'static str>,
     short: Option<&'static str>,
     filename: &'a str,
     content_type: &'a str,

@@ -1,9 +1,8 @@
 //! Atom feeds (RFC 4287), one a channel: what is offered, newest first.
 
-use super::context::{FileContext, ReleaseContext};
+use super::notes;
 use crate::catalog::{Catalog, ChannelState, Release, State};
-use crate::words::{HttpsUrl, Sha256, Timestamp};
-use minijinja::value::Value;
+use crate::words::{HttpsUrl, Platform, Sha256, Timestamp};
 use serde::Serialize;
 
 /// Entries of a feed.
@@ -30,24 +29,18 @@ struct Entry {
     updated: String,
     link: String,
     summary: String,
-    content_html: Option<Value>,
+    content_html: Option<String>,
 }
 
 /// The newest offered releases of a channel. A release without a time is not news.
-pub(super) fn feed<'a>(
-    catalog: &'a Catalog,
-    index: usize,
-    channel: &ChannelState,
-    oldest_first: &[&'a Release],
-    context: impl Fn(&'a Release) -> ReleaseContext<'a>,
-) -> Feed {
+pub(super) fn feed(catalog: &Catalog, index: usize, channel: &ChannelState, oldest_first: &[&Release]) -> Feed {
     let title = catalog.page().title.as_deref().unwrap_or(catalog.product());
     let origin = catalog.public_url().map(HttpsUrl::as_str).unwrap_or_default();
     let news = oldest_first.iter().rev().filter(|release| release.state == State::Published && release.channels.contains(&index));
     let entries: Vec<Entry> = news
         .filter_map(|release| release.published_at.as_ref().map(|time| (*release, time)))
         .take(MOST)
-        .map(|(release, time)| entry(catalog, origin, title, time, release, context(release)))
+        .map(|(release, time)| entry(catalog, origin, title, time, release))
         .collect();
     Feed {
         id: named(&["feed", catalog.product(), channel.name.as_str()]),
@@ -59,16 +52,16 @@ pub(super) fn feed<'a>(
     }
 }
 
-fn entry(catalog: &Catalog, origin: &str, title: &str, time: &Timestamp, release: &Release, shown: ReleaseContext<'_>) -> Entry {
-    let labels: Vec<&str> = shown.artifacts.iter().filter_map(|file: &FileContext<'_>| file.label).collect();
+fn entry(catalog: &Catalog, origin: &str, title: &str, time: &Timestamp, release: &Release) -> Entry {
+    let labels: Vec<&str> = release.artifacts.iter().filter_map(|file| file.platform).map(Platform::label).collect();
     let systems = if labels.is_empty() { "No installers.".to_owned() } else { format!("For {}.", labels.join("; ")) };
     Entry {
         id: named(&["release", catalog.product(), release.version.as_str()]),
         title: format!("{title} {}", release.version),
         updated: time.to_string(),
-        link: format!("{origin}{}", shown.address),
-        summary: shown.notes.map_or(systems, str::to_owned),
-        content_html: shown.notes_html,
+        link: format!("{origin}/releases/{}/", release.version),
+        summary: release.notes.clone().unwrap_or(systems),
+        content_html: release.page_notes.as_deref().map(notes::html),
     }
 }
 

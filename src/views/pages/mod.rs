@@ -171,7 +171,7 @@ impl<'a> Pages<'a> {
     /// `/feeds/<channel>.atom`.
     fn feeds(&self) -> Files {
         let feed = |(index, channel): (usize, &ChannelState)| {
-            let feed = feeds::feed(self.catalog, index, channel, &self.oldest_first, |release| self.context(release));
+            let feed = feeds::feed(self.catalog, index, channel, &self.oldest_first);
             let text = self.fill("feed.xml", context! { feed => Serde(feed) })?;
             Ok(self.file(&format!("feeds/{}.atom", channel.name), text, "application/atom+xml; charset=utf-8"))
         };

@@ -2,11 +2,20 @@
 
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
 
+/// Where the headings of notes begin: the page has its own first two levels.
+const HIGHEST: usize = 3;
+const LOWEST: usize = 6;
+
 /// Renders and sanitises. A page stands on its own origin alone, so a picture becomes a link to it; headings come below the
 /// page's own.
 pub(super) fn html(markdown: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let events = Parser::new_ext(markdown, options).map(|event| match event {
+    let parse = || Parser::new_ext(markdown, options);
+    let highest =
+        parse().filter_map(|event| if let Event::Start(Tag::Heading { level, .. }) = event { Some(level) } else { None });
+    let highest = highest.min().map_or(1, |level| level as usize);
+    let below = |level: HeadingLevel| moved(level, highest);
+    let events = parse().map(|event| match event {
         Event::Start(Tag::Image { dest_url, title, id, .. }) => {
             Event::Start(Tag::Link { link_type: LinkType::Inline, dest_url, title, id })
         }
@@ -27,14 +36,10 @@ pub(super) fn html(markdown: &str) -> String {
         .to_string()
 }
 
-/// Two levels below: the page has its own first two.
-fn below(level: HeadingLevel) -> HeadingLevel {
-    match level {
-        HeadingLevel::H1 => HeadingLevel::H3,
-        HeadingLevel::H2 => HeadingLevel::H4,
-        HeadingLevel::H3 => HeadingLevel::H5,
-        HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => HeadingLevel::H6,
-    }
+/// A heading's level when the highest of all becomes [`HIGHEST`].
+fn moved(level: HeadingLevel, highest: usize) -> HeadingLevel {
+    let level = (level as usize).saturating_sub(highest).saturating_add(HIGHEST).min(LOWEST);
+    HeadingLevel::try_from(level).unwrap_or(HeadingLevel::H6)
 }
 
 #[cfg(test)]
@@ -45,6 +50,7 @@ mod tests {
     fn what_people_write() {
         let cases = [
             ("# New\n\n- `a` **b**", "<h3>New</h3>\n<ul>\n<li><code>a</code> <strong>b</strong></li>\n</ul>\n"),
+            ("## New\n### Newer", "<h3>New</h3>\n<h4>Newer</h4>\n"),
             ("[x](https://e.example/)", "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
             ("| a |\n|--:|\n| b |", "<table><thead><tr><th>a</th></tr></thead><tbody>\n<tr><td>b</td></tr>\n</tbody></table>\n"),
         ];
