@@ -185,6 +185,7 @@ fn good_collections_make_exactly_these_files() {
         copy_files(&good, &folder.path().join("releases"));
         compiler_ok(folder.path(), &["build"]);
         // The whole tree as one text, so that a change is read as a diff. Pages have tests of their own: a look is not a promise.
+        let id = index_of(&folder.path().join("dist")).id;
         let mut golden = String::new();
         for (path, bytes) in tree(&folder.path().join("dist"))
             .into_iter()
@@ -193,7 +194,8 @@ fn good_collections_make_exactly_these_files() {
             let text = match path.as_str() {
                 "public/openapi.json" => format!("({} bytes)\n", bytes.len()),
                 "snapshot.json" => without_pages(&bytes),
-                _ => String::from_utf8(bytes).expect("UTF-8"),
+                "exports/worker/answers.json" => answers_without_pages(&bytes),
+                _ => without_hashes_of_pages(&String::from_utf8(bytes).expect("UTF-8"), &id),
             };
             golden.push_str(&format!("==> {path}\n{text}"));
         }
@@ -204,9 +206,35 @@ fn good_collections_make_exactly_these_files() {
     all_equal(differences);
 }
 
+fn index_of(site: &Path) -> Index {
+    serde_json::from_slice(&fs::read(site.join("snapshot.json")).expect("built")).expect("an index")
+}
+
+/// What the Worker knows, without the pages.
+fn answers_without_pages(answers: &[u8]) -> String {
+    let mut answers: serde_json::Value = serde_json::from_slice(answers).expect("JSON");
+    let documents = answers["documents"].as_object_mut().expect("documents");
+    documents.retain(|address, _| !is_page(&format!("public{address}")));
+    answers["snapshot"] = "(over all files)".into();
+    answers.to_string() + "\n"
+}
+
+/// The text without the snapshot's id and the hashes of what pages load.
+fn without_hashes_of_pages(text: &str, id: &str) -> String {
+    let text = text.replace(&id[..16], "(of all files)");
+    let mut parts = text.split("/assets/");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (name, rest) = part.split_once('.').unwrap_or((part, ""));
+        format!("{text}/assets/{name}.(hash){}", rest.get(16..).unwrap_or_default())
+    })
+}
+
 /// The index without the pages' rows, and without its id, which those decide as well.
 fn without_pages(index: &[u8]) -> String {
     let mut index: Index = serde_json::from_slice(index).expect("an index");
+    // Exports hold the id, and hashes of pages.
+    index.exports.clear();
     index.files.retain(|row| !is_page(&row.path));
     index.id = "(over all files)".to_owned();
     serde_json::to_string(&index).expect("JSON") + "\n"

@@ -117,9 +117,9 @@ pub struct Work {
 }
 
 impl Work {
-    /// How many documents are written.
+    /// How many documents are written, the bytes that are kept of them aside.
     pub fn documents(&self) -> usize {
-        self.documents.values().map(Vec::len).sum()
+        self.documents.iter().filter(|(stage, _)| **stage != Stage::Objects).map(|(_, documents)| documents.len()).sum()
     }
 }
 
@@ -254,7 +254,7 @@ fn documents(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed
         // A tile may be there although only the snapshot before needs it.
         let there = live.row(&row.path).or_else(|| live.kept.iter().find(|kept| kept.path == row.path));
         if there.is_some_and(|old| old.headers != row.headers || old.sha256 != row.sha256) {
-            work.purge.extend(address_of(&row.path));
+            work.purge.extend(addresses_of(&row.path));
         }
         work.grows |= there.is_none() && Stage::of(&row.path) == Stage::Versions;
         if !there.is_some_and(same) {
@@ -266,8 +266,11 @@ fn documents(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed
 }
 
 /// The address that a CDN serves a file under.
-fn address_of(path: &str) -> Option<String> {
-    path.strip_prefix("public").map(str::to_owned)
+/// Where a file is asked for; a page by its folder as well.
+fn addresses_of(path: &str) -> impl Iterator<Item = String> {
+    let address = path.strip_prefix("public");
+    let folder = address.and_then(|address| address.strip_suffix("index.html"));
+    address.into_iter().chain(folder).map(str::to_owned)
 }
 
 fn vanishing(out: &Outgoing, live: &Index, before: Option<&Record>, clock: (i64, i64), work: &mut Work) {
@@ -294,13 +297,13 @@ fn vanishing(out: &Outgoing, live: &Index, before: Option<&Record>, clock: (i64,
     work.gone.dedup();
     let was_there = |key: &&String| live.row(key).is_some() || live.kept.iter().any(|row| row.path == **key);
     let vanished = work.gone.iter().filter(was_there);
-    work.purge.extend(vanished.filter_map(|key| address_of(key)));
+    work.purge.extend(vanished.flat_map(|key| addresses_of(key)));
     let moved: Vec<String> = pending.keys().filter(|key| !stays_reachable(&out.index, key)).cloned().collect();
     work.gone.extend(moved.into_iter().filter(|key| pending.remove(key).is_some() && !stays.contains(key)));
     pending.retain(|key, _| !stays.contains(key));
     for (key, since) in pending {
         if now.saturating_sub(since) >= retention {
-            work.purge.extend(address_of(&key));
+            work.purge.extend(addresses_of(&key));
             work.due.push(key);
         } else {
             work.pending.push(Pending(key, since));
