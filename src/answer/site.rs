@@ -11,13 +11,13 @@ use crate::lists::{DEFAULT_PAGE_SIZE, SortBy, SortKey};
 use crate::policy::{Access, Policy};
 use crate::redirects::{self, LOCAL_BASE, ReadMap};
 use crate::site_table::{ActiveTable, ReleaseEntry, SiteTable, State};
-use crate::snapshot::{ACTIVE, Damage, Files, Index, LEDGER, REDIRECTS, Row, SITE, is_hashed, read_files, read_index};
+use crate::snapshot::{ACTIVE, Damage, Files, Headers, Index, LEDGER, REDIRECTS, Row, SITE, is_hashed, read_files, read_index};
 use crate::words::{self, Guid, Platform, Sha256, StorageKey, Timestamp, Version, Word};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::HeaderValue;
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -352,12 +352,7 @@ impl Site {
         self.document(path).map_or(family, StaticDocument::access)
     }
 
-    fn add_document(
-        &mut self,
-        row: &Row,
-        files: &Files,
-        shared: &mut HashMap<BTreeMap<String, String>, Arc<HeaderMap>>,
-    ) -> Option<()> {
+    fn add_document(&mut self, row: &Row, files: &Files, shared: &mut HashMap<Arc<Headers>, Arc<HeaderMap>>) -> Option<()> {
         let (address, access) = match row.path.strip_prefix("public/") {
             Some(address) => (address, Access::Public),
             None if is_private_document(&row.path) => (row.path.strip_prefix("private/")?, Access::Required),
@@ -369,10 +364,10 @@ impl Site {
             .iter()
             .map(|(encoding, encoded)| Some((*encoding, form(&format!("{}{}", row.path, encoding.ending()), &encoded.sha256)?)));
         let address = format!("/{address}");
-        let mut said = row.headers.clone();
+        let mut said = Arc::clone(&row.headers);
         if self.legacy_of(&address).is_some() {
             // Each answer is marked as it is made, so that documents that differ in their twins alone share the rest.
-            said.retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
+            Arc::make_mut(&mut said).retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
         }
         let headers = match shared.get(&said) {
             Some(known) => Arc::clone(known),

@@ -204,7 +204,7 @@ fn kinds(sets: &mut Numbered<HeaderSet>) -> Kinds {
 fn documents<'a>(built: &'a Built, sets: &mut Numbered<HeaderSet>) -> BTreeMap<&'a str, (usize, &'a str)> {
     let public = built.index.files.iter().filter_map(|row| Some((row.path.strip_prefix("public")?, row)));
     let entries = public.map(|(address, row)| {
-        let mut headers = row.headers.clone();
+        let mut headers = (*row.headers).clone();
         if row.path.starts_with("public/internal/v1/agent/") {
             headers.retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
         }

@@ -3,11 +3,12 @@
 use super::changes::Work;
 use super::target::{Target, TargetError, Version};
 use crate::site_table::State;
-use crate::snapshot::{Index, Row};
+use crate::snapshot::{Headers, Index, Row};
 use crate::words::{Sha256, StorageKey, Word};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The pointer's key.
 pub const CURRENT: &str = "current";
@@ -106,7 +107,7 @@ pub struct Record {
     #[serde(flatten)]
     pub about: About,
     /// Sets of headers, shared by the rows.
-    headers: Vec<BTreeMap<String, String>>,
+    headers: Vec<Headers>,
     /// The snapshot's files, sorted by path.
     files: Vec<Entry>,
     /// Tiles of the snapshot before it.
@@ -167,13 +168,13 @@ pub struct Live {
 impl Record {
     /// The record of a snapshot.
     pub fn new(about: About, index: &Index, work: &Work, withheld: Vec<Withheld>) -> Self {
-        let mut sets: BTreeMap<&BTreeMap<String, String>, usize> = BTreeMap::new();
+        let mut sets: BTreeMap<&Headers, usize> = BTreeMap::new();
         for row in index.files.iter().chain(&index.kept) {
             let next = sets.len();
             sets.entry(&row.headers).or_insert(next);
         }
         let entry = |row: &Row| {
-            let number = sets.get(&row.headers).copied().unwrap_or_default();
+            let number = sets.get(&*row.headers).copied().unwrap_or_default();
             Entry(row.path.clone(), row.sha256.clone(), row.size, number)
         };
         let files = index.files.iter().map(entry).collect();
@@ -235,11 +236,13 @@ impl Record {
 
     /// The snapshot's index, without compressed forms: a bucket holds none.
     pub fn index(&self) -> Index {
+        let sets: Vec<Arc<Headers>> = self.headers.iter().cloned().map(Arc::new).collect();
+        let headers_of = |set: usize| sets.get(set).cloned().unwrap_or_default();
         let row = |Entry(path, sha256, size, headers): &Entry| Row {
             path: path.clone(),
             sha256: sha256.clone(),
             size: *size,
-            headers: self.headers.get(*headers).cloned().unwrap_or_default(),
+            headers: headers_of(*headers),
             encodings: BTreeMap::new(),
         };
         Index {

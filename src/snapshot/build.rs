@@ -124,7 +124,13 @@ impl Built {
 type Compressed = Vec<(String, Vec<u8>)>;
 
 fn finish_file(path: String, bytes: Vec<u8>, headers: BTreeMap<String, String>) -> (Row, Bytes) {
-    let row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
+    let row = Row {
+        sha256: Sha256::of(&bytes).hex(),
+        size: bytes.len() as u64,
+        path,
+        headers: headers.into(),
+        encodings: BTreeMap::new(),
+    };
     (row, bytes.into())
 }
 

@@ -2,7 +2,9 @@
 
 use crate::words::Hasher;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// The whole index.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -31,8 +33,9 @@ pub struct Row {
     pub sha256: String,
     /// Bytes.
     pub size: u64,
-    /// What a server sends with it.
-    pub headers: BTreeMap<String, String>,
+    /// What a server sends with it; rows that say the same share it.
+    #[serde(deserialize_with = "shared")]
+    pub headers: Arc<Headers>,
     /// Compressed forms beside it, named by the encoding's file ending.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub encodings: BTreeMap<Encoding, Form>,
@@ -50,6 +53,27 @@ impl Row {
         let encoded = self.encodings.iter().map(|(encoding, form)| (self.form_path(*encoding), form.clone()));
         std::iter::once(identity).chain(encoded)
     }
+}
+
+/// Headers by name.
+pub type Headers = BTreeMap<String, String>;
+
+/// How many sets of headers are remembered: rows beside each other say the same, or the same as the one before.
+const REMEMBERED: usize = 4;
+
+/// Tens of thousands of rows have a few sets of headers between them.
+fn shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Headers>, D::Error> {
+    thread_local!(static RECENT: RefCell<VecDeque<Arc<Headers>>> = const { RefCell::new(VecDeque::new()) });
+    let headers = Headers::deserialize(deserializer)?;
+    Ok(RECENT.with_borrow_mut(|recent| {
+        if let Some(known) = recent.iter().find(|known| ***known == headers) {
+            return Arc::clone(known);
+        }
+        let headers = Arc::new(headers);
+        recent.push_front(Arc::clone(&headers));
+        recent.truncate(REMEMBERED);
+        headers
+    }))
 }
 
 /// A compressed form of a file.
