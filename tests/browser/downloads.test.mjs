@@ -29,8 +29,9 @@ test("downloads", async (all) => {
     await embed(page, `src=${LATEST}`);
     await inState(page, "ready");
     const { artifacts } = await (await page.request.get(LATEST)).json();
-    for (const [id, file] of [["windows-x86_64", artifacts.windows], ["macos-arm64", artifacts.macos.arm64], ["macos-x86_64", artifacts.macos.x86_64]]) {
-      const { name, bytes } = await downloaded(page, () => page.locator(`a.action#${id}`).click());
+    const { windows, macos } = artifacts;
+    for (const [platform, file] of [["Windows", windows], ["macOS, Apple silicon", macos.arm64], ["macOS, Intel", macos.x86_64]]) {
+      const { name, bytes } = await downloaded(page, () => page.getByRole("link", { name: `Download for ${platform}` }).click());
       assert.deepEqual([name, sha256(bytes)], [file.filename, file.sha256]);
     }
     page.clean();
@@ -46,7 +47,7 @@ test("downloads", async (all) => {
     const authorization = { authorization: `Bearer ${token()}` };
     const { artifacts } = await (await page.request.get("/api/agent/v1/releases/active", { headers: authorization })).json();
     const file = artifacts.find(({ platform }) => platform === "linux-amd64");
-    const { name, bytes } = await downloaded(page, () => page.locator("a.action#linux-x86_64").click());
+    const { name, bytes } = await downloaded(page, () => page.getByRole("link", { name: "Download for Linux, x86-64" }).click());
     assert.deepEqual([name, `sha256:${sha256(bytes)}`], [file.filename, file.checksum]);
     page.clean();
   });

@@ -234,10 +234,10 @@ test("pages", async (all) => {
 
   await all.test("access required: pages ask for it, the component and the style do not", async (context) => {
     const closed = await serve(context, "private", "--tokens", join(WORK, "tokens"));
-    const page = await open(context, browser, closed);
-    assert.equal((await page.goto("/")).status(), 401);
-    page.forgive();
-    await page.setExtraHTTPHeaders({ authorization: `Bearer ${token()}` });
+    for (const address of ["/", "/releases/", "/docs/", "/feeds/stable.atom", "/v2/agent-releases/latest.json"]) {
+      assert.equal((await fetch(closed + address)).status, 401, address);
+    }
+    const page = await open(context, browser, closed, { extraHTTPHeaders: { authorization: `Bearer ${token()}` } });
     assert.equal((await page.goto("/")).status(), 200);
     await inState(page, "ready");
     const assets = await page.locator("script[src], link[rel=stylesheet]").evaluateAll((tags) => tags.map((tag) => tag.src ?? tag.href));

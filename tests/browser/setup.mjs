@@ -68,6 +68,7 @@ export async function open(context, browser, base, options) {
   });
   page.clean = () => assert.deepEqual(misdeeds, []);
   page.forgive = () => (misdeeds = []);
+  page.setDefaultTimeout(10_000);
   return page;
 }
 
