@@ -4,6 +4,7 @@ import collections
 import json
 import pathlib
 import random
+import re
 import signal
 from typing import NamedTuple
 
@@ -246,6 +247,10 @@ def stage_of(asked: Asked, before: list[str]) -> str:
     name = key.rsplit("/", 1)[1]
     if is_tile(key):
         return "tiles"
+    if re.match(r"public/releases/(?!page/)[^/]+/", key):
+        return "versions"
+    if key.endswith((".html", ".atom")) or key.startswith("public/agent-"):
+        return "heads"
     if key.startswith("private/"):
         return "redirect map"
     if "/latest/" in key or name in ("latest.json", "links.json"):

@@ -174,7 +174,7 @@ def missing_of(objects: dict[str, Stored], record: dict) -> list[str]:
 
 
 def is_tile(path: str) -> bool:
-    return re.search(r"/history/[0-9a-f]{64}\.json$", path) is not None
+    return re.search(r"/history/[0-9a-f]{64}\.json$|^public/assets/", path) is not None
 
 
 def named_tiles(objects: dict[str, Stored]) -> set[str]:
