@@ -1,4 +1,4 @@
-// Searches all releases: reads the history's tiles once somebody searches, not before.
+// Searches all releases; reads the history's tiles once somebody searches.
 
 const ROWS = 50;
 const HASH = /^[0-9a-f]{6,}$/;
@@ -13,7 +13,7 @@ const tiles = new Map(); // from a tile's name to its rows
 let order = []; // of the tiles' names
 let all = []; // rows, newest first
 let total = 0;
-let state = "unread"; // then "loading", and at last "complete" or "failed"
+let state = "unread"; // then "loading"; "complete" or "failed"
 let limit = ROWS;
 let drawn = newest;
 let frame = 0;
@@ -65,7 +65,7 @@ function searchable(row) {
 function drawSoon() {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
-    // Tiles and their rows ascend by version.
+    // Tiles and rows ascend by version.
     all = order.flatMap((file) => tiles.get(file) ?? []).reverse();
     all.sort((a, b) => (a.date < b.date) - (a.date > b.date));
     draw();
@@ -87,7 +87,7 @@ function draw() {
   const idle = !(words.length || channel || platform);
   const found = idle ? newest : search(words, channel, platform);
   const rows = found.slice(0, limit);
-  // Rows that stay keep the focus in them.
+  // Rows that stay keep the focus.
   if (rows.length !== drawn.length || rows.some((row, at) => row !== drawn[at])) {
     list.replaceChildren(...(idle ? rows : rows.map(rowOf)));
     drawn = rows;
@@ -95,13 +95,13 @@ function draw() {
   pages.hidden = !idle;
   more.hidden = found.length <= limit;
   retry.hidden = idle || state !== "failed";
-  status.setAttribute("aria-busy", state === "loading");
+  status.ariaBusy = state === "loading";
   status.textContent = idle ? "" : report(found.length);
 }
 
 function report(matching) {
   const [found, searched, of] = [matching, all.length, total].map((count) => count.toLocaleString("en"));
-  if (state === "failed") return "The release history could not be loaded.";
+  if (state === "failed") return "The history could not be loaded.";
   if (state === "complete") return `${found} of ${of} releases`;
   return total ? `Searching ${searched} of ${of} …` : "Searching …";
 }
@@ -141,7 +141,7 @@ more.onclick = () => {
   list.children[limit - ROWS].querySelector("a").focus();
 };
 form.onsubmit = (event) => event.preventDefault();
-form.addEventListener("focusin", load, { once: true });
+form.addEventListener("focusin", load);
 form.oninput = () => {
   limit = ROWS;
   const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
