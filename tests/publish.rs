@@ -217,14 +217,14 @@ fn a_claim_that_was_given_up_is_taken_over() {
     current["id"] = desk.json("snapshots/1.json")["id"].clone();
     fs::write(desk.path().join("live/current"), format!("{current}\n")).expect("written");
     fs::write(desk.path().join("live/public/v2/agent-releases/latest.json"), "{}\n").expect("written");
-    // Also by one that is refused: it puts back what is live, and lets go.
-    let claimed = fs::read(desk.path().join("live/current")).expect("readable");
+    // First by one that is refused: it puts back what is live, and lets go; but what was given up stays known.
     assert!(desk.refused(&["publish", "TARGET", "--on", "7"]).starts_with("exit 4"));
     assert!(desk.json("current").get("next").is_none());
     assert_eq!(desk.json("public/v2/agent-releases/latest.json")["version"], "1.0.0");
-    fs::write(desk.path().join("live/current"), claimed).expect("written");
+    assert_eq!(desk.json("current")["given_up"][0]["generation"], 2);
     let said = desk.publish();
     assert!(said.contains("generation 3"), "{said}");
+    assert!(desk.json("current").get("given_up").is_none(), "a new generation has none");
     assert_eq!(desk.files("public"), clean);
     assert!(desk.json("current").get("next").is_none());
 }
