@@ -36,8 +36,8 @@ pub enum Baseline {
     Out,
     /// In another snapshot's folder.
     Folder(PathBuf),
-    /// At hand: the text of a ledger that is live elsewhere, and perhaps that of a publish there which was cut off.
-    Text(String, Option<String>),
+    /// At hand: the text of a ledger that is live elsewhere, and those of publishes there which were cut off.
+    Text(String, Vec<String>),
     /// Nothing is published yet.
     None,
 }
@@ -92,9 +92,9 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
 pub fn baseline(options: &Options) -> Result<Vec<Published>, Problem> {
     let folders: Vec<&Path> = match &options.previous {
         Baseline::None => Vec::new(),
-        Baseline::Text(live, claim) => {
-            let claim = claim.iter().map(|text| Published::of_claim(text.clone()));
-            return Ok(std::iter::once(Published::of_text(live.clone())).chain(claim).collect());
+        Baseline::Text(live, claims) => {
+            let claims = claims.iter().map(|text| Published::of_claim(text.clone()));
+            return Ok(std::iter::once(Published::of_text(live.clone())).chain(claims).collect());
         }
         Baseline::Out => vec![&options.out],
         Baseline::Folder(folder) => vec![folder, &options.out],

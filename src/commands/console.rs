@@ -30,6 +30,11 @@ fn in_words(event: &Event<'_>) -> String {
         Event::Claimed { generation } => format!("generation {generation} is claimed"),
         Event::Settling { seconds } => format!("edges take it up: {seconds} s"),
         Event::Live { generation, .. } => format!("generation {generation} is live\n"),
+        Event::NotPutBack { why } => {
+            format!(
+                "somebody else came first, and what this run wrote could not be put back: {why}; `publish --repair` does it\n"
+            )
+        }
         Event::Removed { objects } => format!("removed: {}\n", counted(*objects, "object")),
         Event::Followed { generation, id, fetched } => {
             format!("generation {generation}, snapshot {}: {fetched} fetched\n", id.get(..16).unwrap_or(id))

@@ -5,6 +5,7 @@ use super::edits::word;
 use super::publishing::{Publishing, TargetArgument, ended, interruptible, runtime};
 use super::{Failure, Folders, Outcome};
 use agent_releases::compile::{Baseline, Options, compile, lock_out, settled, write_snapshot};
+use agent_releases::problem::Problem;
 use agent_releases::publish::changes::{Offered, Outgoing};
 use agent_releases::publish::pointer::Opened;
 use agent_releases::publish::record::{Action, CURRENT, Record};
@@ -99,7 +100,7 @@ async fn publish(
 ) -> Result<Published, Failure> {
     let out = &arguments.folders.out;
     let mut opened = Opened::read(target, settings).await?;
-    let published = match prepare(arguments, target, &mut opened, console).await {
+    let mut published = match prepare(arguments, target, &mut opened, console).await {
         Ok(Some(Prepared { outgoing, offered, intent })) => opened.publish(outgoing, &offered, intent).await?,
         Ok(None) => opened.nothing_new().await,
         Err(failure) => {
@@ -107,9 +108,18 @@ async fn publish(
             return Err(failure);
         }
     };
-    let _held = lock_out(out)?;
-    set_generation(out, published.generation)?;
+    // It is live whatever becomes of the folder.
+    if let Err(problem) = stamp(out, &published) {
+        published.left.push(format!("the folder does not know its generation: {problem}"));
+    }
     Ok(published)
+}
+
+/// Notes in the folder which generation it became, unless somebody has built another site there meanwhile.
+fn stamp(out: &Path, published: &Published) -> Result<(), Problem> {
+    let _held = lock_out(out)?;
+    let here = read_index(out).map_err(|damage| Problem::general(damage.to_string()))?;
+    if here.id == published.id { set_generation(out, published.generation) } else { Ok(()) }
 }
 
 /// A site that is built, and that a real edge has tried.
@@ -167,11 +177,11 @@ async fn prepare(
 /// What the new site may not change: what is live, and the bytes of what a publisher that gave up may have shown.
 async fn baseline(target: &Target, opened: &Opened<'_>, out: &Path) -> Result<Baseline, Failure> {
     let Some(live) = &opened.live else { return Ok(Baseline::Out) };
-    let claim = match opened.given_up() {
-        Some(record) => Some(ledger(target, record, out).await?),
-        None => None,
-    };
-    Ok(Baseline::Text(ledger(target, live, out).await?, claim))
+    let mut claims = Vec::new();
+    for record in opened.given_up() {
+        claims.push(ledger(target, record, out).await?);
+    }
+    Ok(Baseline::Text(ledger(target, live, out).await?, claims))
 }
 
 /// The ledger of what is live; from the folder that was published last, when it is the same.

@@ -116,10 +116,7 @@ pub(super) fn ended(published: &Published, target: &TargetArgument, how: &Publis
         _ => format!("is live; sent: {}, {}", counted(*documents, "document"), counted(*artifacts, "artifact")),
     };
     console.result(&format!("{}: generation {generation}, snapshot {}, {what}", target.target, id.get(..16).unwrap_or(id)));
-    let mut pending = Vec::new();
-    for why in left {
-        pending.push(format!("it could not be removed: {why}; publish again, or remove it"));
-    }
+    let mut pending = left.clone();
     if let Err(why) = see_to_purge(purge, how, console) {
         pending.push(why);
     }

@@ -109,6 +109,11 @@ pub enum Event<'a> {
         /// The snapshot's id.
         id: &'a str,
     },
+    /// Somebody else came first, and what this one wrote is still there.
+    NotPutBack {
+        /// Why.
+        why: &'a str,
+    },
     /// What must not stay is gone.
     Removed {
         /// How many.

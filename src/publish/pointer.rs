@@ -4,10 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "a claim is alive for a while")]
 
 use super::changes::{Work, back, differing};
-use super::record::{About, CURRENT, Current, Live, Next, Record, object_key, read_current, read_record};
+use super::record::{About, CURRENT, Current, GivenUp, Live, Next, Record, object_key, read_current, read_record};
 use super::target::{Swap, Target, Version};
-use super::{Event, Failed, Settings, read_rows};
-use crate::snapshot::Index;
+use super::{Event, Failed, SIDE_BY_SIDE, Settings, read_rows};
+use crate::snapshot::{Files, Index, Row};
 use std::time::{Duration, Instant};
 
 /// A claim says that it is alive when so much time has passed.
@@ -25,7 +25,7 @@ pub struct Opened<'a> {
     pub(super) settings: &'a Settings<'a>,
     /// What is live; `None` before the first publish.
     pub live: Option<Record>,
-    pub(super) given_up: Option<Record>,
+    pub(super) given_up: Vec<Record>,
     /// Something of what is live was found wrong.
     pub(super) repairs: bool,
     pub(super) current: Current,
@@ -43,19 +43,30 @@ impl<'a> Opened<'a> {
             target,
             settings,
             live: found.record,
-            given_up: None,
+            given_up: Vec::new(),
             repairs: false,
             current: found.current,
             version: found.version,
         };
         if let Some(next) = opened.current.next.clone() {
             opened.wait_for(&next).await?;
-            let other = read_record(target, &object_key(&next.record), &next.record).await?;
-            opened.take_over(next, &other).await?;
-            opened.given_up = Some(other);
+            opened.take_over(next).await?;
         }
-        opened.probe().await?;
-        Ok(opened)
+        match opened.make_sure().await {
+            Ok(()) => Ok(opened),
+            Err(failed) => {
+                opened.release().await;
+                Err(failed)
+            }
+        }
+    }
+
+    /// Reads what was given up, and tries the store.
+    async fn make_sure(&mut self) -> Result<(), Failed> {
+        for GivenUp { record, .. } in &self.current.given_up {
+            self.given_up.push(read_record(self.target, &object_key(record), record).await?);
+        }
+        self.probe().await
     }
 
     /// Waits until another publisher has ended: well, and then this one is too late; or not, and then this one takes over.
@@ -86,7 +97,13 @@ impl<'a> Opened<'a> {
 
     /// Puts back what is live where a publisher that gave up may have written. Its claim stays until that is done, so that
     /// whoever comes next, should this one be cut off, does the same.
-    async fn take_over(&mut self, next: Next, other: &Record) -> Result<(), Failed> {
+    async fn take_over(&mut self, next: Next) -> Result<(), Failed> {
+        let other = read_record(self.target, &object_key(&next.record), &next.record).await?;
+        let mut given_up = self.current.given_up.clone();
+        // One that only put back what is live has shown nothing else.
+        if next.record != self.current.record && given_up.iter().all(|known| known.record != next.record) {
+            given_up.push(GivenUp { generation: next.generation, record: next.record.clone() });
+        }
         let next = Next { beat: next.beat + 1, by: self.settings.by.clone(), ..next };
         let current = Current { next: Some(next), ..self.current.clone() };
         let kept = Instant::now();
@@ -97,10 +114,11 @@ impl<'a> Opened<'a> {
         let mut claim = Claim { current, version, kept };
         let live = self.live.as_ref().map(Record::index).unwrap_or_default();
         self.put_back(&live, &other.index(), &mut claim).await?;
-        // From here on this publisher's own claim, of what is live, keeps the pointer until there is more to claim.
+        // From here on this publisher's own claim, of what is live, keeps the pointer until there is more to claim. What was
+        // given up stays known, whatever becomes of this publisher.
         let Current { generation, id, record, at, .. } = self.current.clone();
         let own = Next { generation, id, record, at, by: self.settings.by.clone(), early: false, beat: 0 };
-        let current = Current { next: self.live.as_ref().map(|_| own), ..self.current.clone() };
+        let current = Current { next: self.live.as_ref().map(|_| own), given_up, ..self.current.clone() };
         match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
             Swap::Done(version) => (self.current, self.version) = (current, version),
             Swap::Refused => return Err(overtaken(self.target, Some(&claim.version)).await),
@@ -123,7 +141,12 @@ impl<'a> Opened<'a> {
     }
 
     async fn put_back(&self, live: &Index, other: &Index, claim: &mut Claim) -> Result<(), Failed> {
-        let files = read_rows(self.target, differing(live, other)).await?;
+        let rows: Vec<&Row> = differing(live, other).collect();
+        let mut files = Files::new();
+        for some in rows.chunks(SIDE_BY_SIDE) {
+            claim.keep(self).await?;
+            files.extend(read_rows(self.target, some.iter().copied()).await?);
+        }
         let work = back(live, other, &files)?;
         self.documents(&work, claim).await?;
         for key in &work.gone {
@@ -132,10 +155,12 @@ impl<'a> Opened<'a> {
         Ok(())
     }
 
-    /// Claims the pointer for putting back what is live: nobody else moves anything meanwhile. `None` when somebody does.
+    /// Claims the pointer for putting back what is live: nobody else moves anything meanwhile. `None` when somebody does. A
+    /// claim that is still this publisher's own will do.
     async fn claim_again(&self, mine: &Record, sha256: &str) -> Result<Option<(Record, Claim)>, Failed> {
         let Some(Live { current, version, record: Some(live) }) = Live::read(self.target).await? else { return Ok(None) };
-        if current.next.is_some() {
+        let is_own = |next: &Next| next.record == sha256 && next.by == mine.about.by;
+        if current.next.as_ref().is_some_and(|next| !is_own(next)) {
             return Ok(None);
         }
         let About { id, by, at, .. } = mine.about.clone();
@@ -163,17 +188,20 @@ impl<'a> Opened<'a> {
         if refused { Ok(()) } else { Err(Failed::NoConditions) }
     }
 
-    /// The ledger of a publish that was cut off, and may have been seen.
-    pub fn given_up(&self) -> Option<&Record> {
-        self.given_up.as_ref()
+    /// Publishes that were cut off, and may have been seen.
+    pub fn given_up(&self) -> &[Record] {
+        &self.given_up
     }
 
     /// Addresses whose documents a publisher that gave up may have moved, and a CDN may have seen.
     pub(super) fn seen_of_given_up(&self) -> Vec<String> {
-        let (Some(live), Some(other)) = (&self.live, &self.given_up) else { return Vec::new() };
-        let (live, other) = (live.index(), other.index());
-        let rows = differing(&live, &other).chain(differing(&other, &live));
-        rows.filter_map(|row| row.path.strip_prefix("public").map(str::to_owned)).collect()
+        let Some(live) = self.live.as_ref().map(Record::index) else { return Vec::new() };
+        let seen = |other: &Record| -> Vec<String> {
+            let other = other.index();
+            let rows = differing(&live, &other).chain(differing(&other, &live));
+            rows.filter_map(|row| row.path.strip_prefix("public").map(str::to_owned)).collect()
+        };
+        self.given_up.iter().flat_map(seen).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Forgetting: old generations, and the objects that no kept one reaches.
 
 use super::Failed;
-use super::record::{Record, object_key, read_current, read_generation, read_record, record_key};
+use super::record::{GivenUp, Record, object_key, read_current, read_generation, read_record, record_key};
 use super::rollback::reached;
 use super::target::Target;
 use std::collections::BTreeSet;
@@ -50,6 +50,11 @@ pub async fn prune(target: &Target, keep: usize, grace: u64, dry: bool) -> Resul
     stays.extend(kept.iter().flat_map(reached));
     stays.insert(object_key(&current.record));
     stays.extend(newer(target, current.generation).await?.iter().flat_map(reached));
+    for GivenUp { record, .. } in &current.given_up {
+        let key = object_key(record);
+        stays.extend(reached(&read_record(target, &key, record).await?));
+        stays.insert(key);
+    }
     let unneeded: Vec<_> = target.list("objects").await?;
     let unneeded: Vec<_> = unneeded.iter().filter(|listed| listed.age >= grace && !stays.contains(&listed.key)).collect();
     for batch in unneeded.chunks(BATCH) {

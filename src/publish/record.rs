@@ -39,6 +39,18 @@ pub struct Current {
     /// Claimed by a publisher whose documents are moving right now. Its record lies among the objects already, complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
+    /// Claimed and given up since this went live: put back, but perhaps seen by somebody. The next generation has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A generation that never went live, although its documents may have moved for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// It is not given again.
+    pub generation: u64,
+    /// The SHA-256 of its record, which lies below `objects/`.
+    pub record: String,
 }
 
 /// A generation that is about to go live.

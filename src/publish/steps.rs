@@ -47,43 +47,28 @@ pub struct Published {
     pub artifacts: usize,
     /// What a CDN has to forget.
     pub purge: Vec<String>,
-    /// Why something could not be removed afterwards; the next publish tries again.
+    /// What could not be done afterwards, and why.
     pub left: Vec<String>,
+}
+
+/// A publish that can begin.
+struct Ready {
+    id: String,
+    work: Work,
+    record: Record,
 }
 
 impl Opened<'_> {
     /// Everything from the artifacts to the pointer.
-    pub async fn publish(mut self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
-        let now = jiff::Timestamp::now();
-        let mut work = work(&mut out, offered, self.live.as_ref(), now.as_second(), self.settings.retention)?;
-        work.purge.extend(self.seen_of_given_up());
-        if self.repairs {
-            let written = work.documents.values().flatten().filter_map(|document| document.key.strip_prefix("public"));
-            work.purge.extend(written.map(str::to_owned));
-        }
-        work.purge.sort();
-        work.purge.dedup();
-        self.artifacts(&work).await?;
-        let generation = 1 + self.current.generation.max(self.given_up.as_ref().map_or(0, |record| record.about.generation));
-        let about = About {
-            generation,
-            id: out.index.id.clone(),
-            previous: self.live.as_ref().map(|record| record.about.generation),
-            at: Timestamp::from_clock(now).map_or_else(str::to_owned, |time| time.as_str().to_owned()),
-            by: self.settings.by.clone(),
-            action: intent.action,
-            of: intent.of,
-            reason: intent.reason,
-            product: intent.product,
-            releases: intent.releases,
-            stable: intent.stable,
-            documents: work.documents(),
-        };
-        let record = Record::new(about, &out.index, &work, intent.withheld);
-        let bytes = record.to_bytes();
+    pub async fn publish(mut self, out: Outgoing, offered: &Offered, intent: Intent) -> Result<Published, Failed> {
+        let ready = self.get_ready(out, offered, intent).await;
+        let Ready { id, work, record } = self.or_release(ready).await?;
+        let (generation, bytes) = (record.about.generation, record.to_bytes());
         let sha256 = Sha256::of(&bytes).hex();
-        let known = self.ahead(&work, &bytes, &sha256).await?;
-        let mut claim = Claim::new(&self, &record, &sha256, &work).await?;
+        let known = self.ahead(&work, &bytes, &sha256).await;
+        let known = self.or_release(known).await?;
+        let claim = Claim::new(&self, &record, &sha256, &work).await;
+        let mut claim = self.or_release(claim).await?;
         let begun = self.begin(&record, &known, &work, &mut claim).await;
         if let Err(error) = begun {
             // Nothing has moved yet, so the claim can be taken back.
@@ -97,7 +82,9 @@ impl Opened<'_> {
         };
         match moved {
             Err(overtaken @ Failed::Overtaken { .. }) => {
-                self.give_way(&record, &sha256).await?;
+                if let Err(failed) = self.give_way(&record, &sha256).await {
+                    (self.settings.tell)(&Event::NotPutBack { why: &failed.to_string() });
+                }
                 return Err(overtaken);
             }
             Err(error) => return Err(Failed::Unfinished(Box::new(error))),
@@ -107,7 +94,46 @@ impl Opened<'_> {
         let left = self.remove(&work).await;
         let (documents, artifacts) = (work.documents(), work.artifacts.len());
         self.live = Some(record);
-        Ok(Published { generation, id: out.index.id, documents, artifacts, purge: work.purge, left })
+        Ok(Published { generation, id, documents, artifacts, purge: work.purge, left })
+    }
+
+    /// Nothing goes on after a failure, so the pointer is not kept for it.
+    async fn or_release<T>(&self, tried: Result<T, Failed>) -> Result<T, Failed> {
+        if tried.is_err() {
+            self.release().await;
+        }
+        tried
+    }
+
+    /// What is to be done, and the artifacts, which nobody can see yet.
+    async fn get_ready(&self, mut out: Outgoing, offered: &Offered, intent: Intent) -> Result<Ready, Failed> {
+        let now = jiff::Timestamp::now();
+        let mut work = work(&mut out, offered, self.live.as_ref(), now.as_second(), self.settings.retention)?;
+        work.purge.extend(self.seen_of_given_up());
+        if self.repairs {
+            let written = work.documents.values().flatten().filter_map(|document| document.key.strip_prefix("public"));
+            work.purge.extend(written.map(str::to_owned));
+        }
+        work.purge.sort();
+        work.purge.dedup();
+        self.artifacts(&work).await?;
+        let given_up = self.given_up.iter().map(|record| record.about.generation);
+        let about = About {
+            generation: 1 + given_up.fold(self.current.generation, u64::max),
+            id: out.index.id.clone(),
+            previous: self.live.as_ref().map(|record| record.about.generation),
+            at: Timestamp::from_clock(now).map_or_else(str::to_owned, |time| time.as_str().to_owned()),
+            by: self.settings.by.clone(),
+            action: intent.action,
+            of: intent.of,
+            reason: intent.reason,
+            product: intent.product,
+            releases: intent.releases,
+            stable: intent.stable,
+            documents: work.documents(),
+        };
+        let record = Record::new(about, &out.index, &work, intent.withheld);
+        Ok(Ready { id: out.index.id, work, record })
     }
 
     /// Sends the artifacts that are not there, and reads each of them back.
@@ -287,6 +313,7 @@ impl Opened<'_> {
             at: about.at.clone(),
             by: about.by.clone(),
             next: None,
+            given_up: Vec::new(),
         };
         match self.target.swap(CURRENT, current.to_bytes(), Some(&claim.version)).await? {
             Swap::Done(_) => Ok(()),
@@ -308,12 +335,12 @@ impl Opened<'_> {
         let mut left = Vec::new();
         for key in work.gone.iter().chain(&work.again) {
             if let Err(error) = self.target.delete(key).await {
-                left.push(error.to_string());
+                left.push(format!("it could not be removed: {error}; publish again, or remove it"));
             }
         }
         for key in &work.due {
             if let Err(error) = keep(key).await {
-                left.push(error.to_string());
+                left.push(format!("it could not be removed: {error}; publish again, or remove it"));
             }
         }
         let removed = (work.gone.len() + work.due.len()).saturating_sub(left.len());

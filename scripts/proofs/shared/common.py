@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -397,7 +398,25 @@ def download(connection: Connection, artifact: Artifact, mib_a_second: float, be
     expect(digest.hexdigest() == artifact.sha256, "a download has the bytes that were added")
 
 
-class Load:
+class Meanwhile:
+    """Work that goes on in threads of its own until the end of the block; each thread looks at `done`."""
+
+    def __init__(self, work: list):
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=one) for one in work]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+
+
+class Load(Meanwhile):
     """Clients that ask on kept connections until the end of the block, `rate` times a second in all.
 
     `judge(target, answer)` raises what is wrong with an answer; that, and every connection that ends without having said
@@ -410,8 +429,7 @@ class Load:
         self.seconds: list[float] = []
         self.errors: list[str] = []
         self.connections = 0
-        self.done = threading.Event()
-        self.threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
+        super().__init__([functools.partial(self._ask, number) for number in range(clients)])
 
     @property
     def answers(self) -> int:
@@ -443,16 +461,6 @@ class Load:
     def p99_ms(self) -> float:
         """Of the time from question to answer."""
         return percentile(self.seconds, 99) * 1000
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def is_fine(target: str, answer: Answer) -> None:
