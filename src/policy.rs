@@ -5,6 +5,8 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::expect_used, clippy::panic, clippy::unreachable)]
 
 use serde::Serialize;
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// How an answer may be kept, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,12 @@ pub const PREFLIGHT: [Header; 3] = [
     ("Access-Control-Max-Age", "86400"),
 ];
 
+/// Each value of the table, once: they are looked up for every artifact of a site.
+static KNOWN: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let both = |policy: Policy| [Access::Public, Access::Required].map(|access| policy.headers(access));
+    Policy::ALL.into_iter().flat_map(both).flatten().map(|(_, value)| value).collect()
+});
+
 impl Policy {
     /// Every policy.
     pub const ALL: [Policy; 14] = [
@@ -132,8 +140,6 @@ impl Policy {
 
     /// The table's own copy of a value, if some policy has it.
     pub fn known_value(value: &str) -> Option<&'static str> {
-        let all =
-            Self::ALL.into_iter().flat_map(|policy| [Access::Public, Access::Required].map(|access| policy.headers(access)));
-        all.flatten().map(|(_, known)| known).find(|known| *known == value)
+        KNOWN.get(value).copied()
     }
 }

@@ -1,26 +1,27 @@
 //! Building a snapshot in memory: views add files, and when all are there the rows and the id are made.
 
 use super::Files;
-use super::index::{Encoding, Form, Index, Row};
+use super::index::{Encoding, Form, Headers, Index, Row, shared};
 use crate::policy::{Access, Policy};
 use crate::words::Sha256;
 use bytes::Bytes;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
 /// Shorter files are sent as they are: a compressed one would fill the same packet.
 const MIN_COMPRESSED: usize = 1400;
 /// Brotli's quality: tiles of the whole history are compressed on every change of them, and 5 is where time takes off.
 const BROTLI_QUALITY: i32 = 5;
+/// Whatever the size: with 16 or less, the library takes tables of megabytes for each file.
 const BROTLI_WINDOW: i32 = 20;
-const BROTLI_LEAST_WINDOW: i32 = 10;
 const GZIP_LEVEL: u32 = 6;
 
 /// Files being collected.
 #[derive(Default)]
 pub struct Snapshot {
-    files: BTreeMap<String, (Vec<u8>, BTreeMap<String, String>)>,
+    files: BTreeMap<String, (Vec<u8>, Arc<Headers>)>,
 }
 
 /// A finished snapshot in memory.
@@ -44,13 +45,13 @@ impl Snapshot {
         };
         let headers = policy.headers(access).into_iter().chain(extra.iter().copied());
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        self.files.insert(format!("{folder}/{address}"), (bytes, headers));
+        self.files.insert(format!("{folder}/{address}"), (bytes, shared(headers)));
     }
 
     /// Adds a file that no address leads to.
     pub fn internal(&mut self, path: &str, bytes: Vec<u8>) {
         let headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
-        self.files.insert(path.to_owned(), (bytes, headers));
+        self.files.insert(path.to_owned(), (bytes, shared(headers)));
     }
 
     /// Both snapshots' files in one; no two views write the same path.
@@ -109,7 +110,7 @@ impl Built {
     /// Adds files for other engines, by their paths below the site's folder.
     pub fn export(&mut self, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
         for (path, bytes) in files {
-            let (row, bytes) = finish_file(path, bytes, BTreeMap::new());
+            let (row, bytes) = finish_file(path, bytes, Arc::default());
             self.index.exports.push(row);
             self.exports.push(bytes);
         }
@@ -123,14 +124,8 @@ impl Built {
 
 type Compressed = Vec<(String, Vec<u8>)>;
 
-fn finish_file(path: String, bytes: Vec<u8>, headers: BTreeMap<String, String>) -> (Row, Bytes) {
-    let row = Row {
-        sha256: Sha256::of(&bytes).hex(),
-        size: bytes.len() as u64,
-        path,
-        headers: headers.into(),
-        encodings: BTreeMap::new(),
-    };
+fn finish_file(path: String, bytes: Vec<u8>, headers: Arc<Headers>) -> (Row, Bytes) {
+    let row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
     (row, bytes.into())
 }
 
@@ -142,11 +137,6 @@ fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
         compressed.push((row.form_path(encoding), form));
     }
     compressed
-}
-
-/// How many bits it takes to count to a number: a window that is larger than what it looks at costs time and tells nothing.
-fn bits(number: usize) -> i32 {
-    i32::try_from(usize::BITS - number.leading_zeros()).unwrap_or(BROTLI_WINDOW)
 }
 
 /// The same bytes for the same input, always: no time and no name in the gzip header.
@@ -162,7 +152,7 @@ fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
             let mut out = Vec::new();
             let params = brotli::enc::BrotliEncoderParams {
                 quality: BROTLI_QUALITY,
-                lgwin: BROTLI_WINDOW.min(bits(bytes.len()).max(BROTLI_LEAST_WINDOW)),
+                lgwin: BROTLI_WINDOW,
                 size_hint: bytes.len(),
                 ..Default::default()
             };

@@ -1,6 +1,7 @@
 //! `snapshot.json`: the id, the generation, and a row for every file.
 
 use crate::words::Hasher;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -34,7 +35,7 @@ pub struct Row {
     /// Bytes.
     pub size: u64,
     /// What a server sends with it; rows that say the same share it.
-    #[serde(deserialize_with = "shared")]
+    #[serde(deserialize_with = "read_shared")]
     pub headers: Arc<Headers>,
     /// Compressed forms beside it, named by the encoding's file ending.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -58,14 +59,13 @@ impl Row {
 /// Headers by name.
 pub type Headers = BTreeMap<String, String>;
 
-/// How many sets of headers are remembered: rows beside each other say the same, or the same as the one before.
+/// How many sets of headers are remembered: rows beside each other say the same, or the same as one just before.
 const REMEMBERED: usize = 4;
 
 /// Tens of thousands of rows have a few sets of headers between them.
-fn shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Headers>, D::Error> {
+pub(super) fn shared(headers: Headers) -> Arc<Headers> {
     thread_local!(static RECENT: RefCell<VecDeque<Arc<Headers>>> = const { RefCell::new(VecDeque::new()) });
-    let headers = Headers::deserialize(deserializer)?;
-    Ok(RECENT.with_borrow_mut(|recent| {
+    RECENT.with_borrow_mut(|recent| {
         if let Some(known) = recent.iter().find(|known| ***known == headers) {
             return Arc::clone(known);
         }
@@ -73,7 +73,11 @@ fn shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Heade
         recent.push_front(Arc::clone(&headers));
         recent.truncate(REMEMBERED);
         headers
-    }))
+    })
+}
+
+fn read_shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Headers>, D::Error> {
+    Headers::deserialize(deserializer).map(shared)
 }
 
 /// A compressed form of a file.
@@ -120,8 +124,11 @@ impl Index {
     /// The id of these rows: SHA-256 over `<path>\t<sha256>\t<size>\t<headers>\n`, the headers as compact JSON.
     pub fn id_of(rows: &[Row]) -> String {
         let mut hasher = Hasher::default();
+        // What rows share is written once.
+        let mut written: FxHashMap<*const Headers, String> = FxHashMap::default();
         for row in rows {
-            let headers = serde_json::to_string(&row.headers).unwrap_or_default();
+            let headers = written.entry(Arc::as_ptr(&row.headers));
+            let headers = headers.or_insert_with(|| serde_json::to_string(&row.headers).unwrap_or_default());
             hasher.update(format!("{}\t{}\t{}\t{headers}\n", row.path, row.sha256, row.size).as_bytes());
         }
         hasher.finish().hex()
