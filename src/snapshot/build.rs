@@ -1,27 +1,34 @@
 //! Building a snapshot in memory: views add files, and when all are there the rows and the id are made.
 
 use super::Files;
-use super::index::{Encoding, Form, Headers, Index, Row, shared};
+use super::index::{Encoding, Form, Headers, Index, Row};
 use crate::policy::{Access, Policy};
 use crate::words::Sha256;
 use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
-use std::io::Write;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Shorter files are sent as they are: a compressed one would fill the same packet.
 const MIN_COMPRESSED: usize = 1400;
 /// Brotli's quality: tiles of the whole history are compressed on every change of them, and 5 is where time takes off.
 const BROTLI_QUALITY: i32 = 5;
+/// Of what fits into few packets anyway, which a large history has thousands of.
+const BROTLI_QUALITY_SHORT: i32 = 4;
+const SHORT: usize = 4096;
 /// Whatever the size: with 16 or less, the library takes tables of megabytes for each file.
 const BROTLI_WINDOW: i32 = 20;
 const GZIP_LEVEL: u32 = 6;
+const GZIP_WINDOW: u8 = 15;
 
 /// Files being collected.
 #[derive(Default)]
 pub struct Snapshot {
     files: BTreeMap<String, (Vec<u8>, Arc<Headers>)>,
+    /// What files are sent with: many are sent with the same.
+    headers: HashSet<Arc<Headers>>,
 }
 
 /// A finished snapshot in memory.
@@ -45,13 +52,24 @@ impl Snapshot {
         };
         let headers = policy.headers(access).into_iter().chain(extra.iter().copied());
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        self.files.insert(format!("{folder}/{address}"), (bytes, shared(headers)));
+        let headers = self.shared(headers);
+        self.files.insert(format!("{folder}/{address}"), (bytes, headers));
     }
 
     /// Adds a file that no address leads to.
     pub fn internal(&mut self, path: &str, bytes: Vec<u8>) {
         let headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned())]);
-        self.files.insert(path.to_owned(), (bytes, shared(headers)));
+        let headers = self.shared(headers);
+        self.files.insert(path.to_owned(), (bytes, headers));
+    }
+
+    fn shared(&mut self, headers: Headers) -> Arc<Headers> {
+        if let Some(known) = self.headers.get(&headers) {
+            return Arc::clone(known);
+        }
+        let headers = Arc::new(headers);
+        self.headers.insert(Arc::clone(&headers));
+        headers
     }
 
     /// Both snapshots' files in one; no two views write the same path.
@@ -139,19 +157,30 @@ fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
     compressed
 }
 
+// One for each thread: making one takes as long as compressing a page.
+thread_local!(static GZIP: RefCell<Compress> = RefCell::new(Compress::new_gzip(Compression::new(GZIP_LEVEL), GZIP_WINDOW)));
+
+fn gzipped(gzip: &mut Compress, bytes: &[u8]) -> Vec<u8> {
+    gzip.reset();
+    let mut out = Vec::with_capacity(bytes.len() / 2);
+    loop {
+        let taken = usize::try_from(gzip.total_in()).unwrap_or(bytes.len());
+        match gzip.compress_vec(bytes.get(taken..).unwrap_or_default(), &mut out, FlushCompress::Finish) {
+            Ok(Status::Ok | Status::BufError) => out.reserve(MIN_COMPRESSED),
+            // Compressing what is in memory does not fail.
+            Ok(Status::StreamEnd) | Err(_) => return out,
+        }
+    }
+}
+
 /// The same bytes for the same input, always: no time and no name in the gzip header.
 fn compress(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     match encoding {
-        Encoding::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
-            // Writing to memory does not fail.
-            let _ = encoder.write_all(bytes);
-            encoder.finish().unwrap_or_default()
-        }
+        Encoding::Gzip => GZIP.with_borrow_mut(|gzip| gzipped(gzip, bytes)),
         Encoding::Br => {
             let mut out = Vec::new();
             let params = brotli::enc::BrotliEncoderParams {
-                quality: BROTLI_QUALITY,
+                quality: if bytes.len() < SHORT { BROTLI_QUALITY_SHORT } else { BROTLI_QUALITY },
                 lgwin: BROTLI_WINDOW,
                 size_hint: bytes.len(),
                 ..Default::default()

@@ -2,7 +2,9 @@
 
 use crate::words::Hasher;
 use rustc_hash::FxHashMap;
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub struct Row {
     /// Bytes.
     pub size: u64,
     /// What a server sends with it; rows that say the same share it.
-    #[serde(deserialize_with = "read_shared")]
+    #[serde(deserialize_with = "shared")]
     pub headers: Arc<Headers>,
     /// Compressed forms beside it, named by the encoding's file ending.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -62,22 +64,19 @@ pub type Headers = BTreeMap<String, String>;
 /// How many sets of headers are remembered: rows beside each other say the same, or the same as one just before.
 const REMEMBERED: usize = 4;
 
-/// Tens of thousands of rows have a few sets of headers between them.
-pub(super) fn shared(headers: Headers) -> Arc<Headers> {
-    thread_local!(static RECENT: RefCell<VecDeque<Arc<Headers>>> = const { RefCell::new(VecDeque::new()) });
+/// Tens of thousands of rows have a few sets of headers between them: what is written alike is read once.
+fn shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Headers>, D::Error> {
+    thread_local!(static RECENT: RefCell<VecDeque<(Box<str>, Arc<Headers>)>> = const { RefCell::new(VecDeque::new()) });
+    let text = <&RawValue>::deserialize(deserializer)?.get();
     RECENT.with_borrow_mut(|recent| {
-        if let Some(known) = recent.iter().find(|known| ***known == headers) {
-            return Arc::clone(known);
+        if let Some((_, known)) = recent.iter().find(|(known, _)| **known == *text) {
+            return Ok(Arc::clone(known));
         }
-        let headers = Arc::new(headers);
-        recent.push_front(Arc::clone(&headers));
+        let headers: Arc<Headers> = serde_json::from_str(text).map(Arc::new).map_err(D::Error::custom)?;
+        recent.push_front((text.into(), Arc::clone(&headers)));
         recent.truncate(REMEMBERED);
-        headers
+        Ok(headers)
     })
-}
-
-fn read_shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Headers>, D::Error> {
-    Headers::deserialize(deserializer).map(shared)
 }
 
 /// A compressed form of a file.

@@ -86,7 +86,7 @@ impl Previous {
     /// Links a file into the staging tree, or copies it where links are not possible.
     fn hand_over(&self, path: &str, staging: &Path) -> io::Result<()> {
         let (from, to) = (self.folder.join(path), staging.join(path));
-        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ()))
+        in_its_folder(&to, || fs::hard_link(&from, &to)).or_else(|_| fs::copy(&from, &to).map(|_| ()))
     }
 
     fn is_intact(&self, row: &Row) -> bool {
@@ -209,14 +209,8 @@ fn compare(built: &Built, previous: Option<&Previous>) -> Written {
 
 /// Writes the whole tree, linking what the previous one holds already, and syncs it.
 fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Result<()> {
-    built.index.exports.iter().zip(&built.exports).try_for_each(|(row, bytes)| {
-        let path = staging.join(&row.path);
-        fs::create_dir_all(path.parent().unwrap_or(staging))?;
-        create(&path, bytes)
-    })?;
-    let folders: BTreeSet<PathBuf> =
-        built.index.paths().filter_map(|(path, _)| staging.join(path).parent().map(Path::to_owned)).collect();
-    folders.iter().try_for_each(fs::create_dir_all)?;
+    let exports = built.index.exports.iter().zip(&built.exports);
+    exports.into_iter().try_for_each(|(row, bytes)| create(&staging.join(&row.path), bytes))?;
     // The row as the previous snapshot holds it, intact and with the same bytes.
     let same = |row: &Row| {
         previous.filter(|old| old.is_intact(row) && old.index.row(&row.path).is_some_and(|old| old.sha256 == row.sha256))
@@ -247,7 +241,18 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::File::options().write(true).create_new(true).open(path)?.write_all(bytes)
+    in_its_folder(path, || fs::File::options().write(true).create_new(true).open(path))?.write_all(bytes)
+}
+
+/// Makes something, and its folder first where there is none: whoever comes first makes it, so that nobody waits for all of them.
+fn in_its_folder<T>(path: &Path, make: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match (make(), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            make()
+        }
+        (made, _) => made,
+    }
 }
 
 /// Exchanges the trees; true when that had to be done in steps. The old tree is left in the staging place.
