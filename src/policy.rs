@@ -65,6 +65,12 @@ pub const PAGE: [Header; 2] = [
          base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
     ),
 ];
+
+/// The part of that policy which a page may say of itself, for engines that send no headers (CSP3 §3.3: `meta`).
+pub fn page_policy() -> &'static str {
+    let [_, (_, policy)] = PAGE;
+    policy.split_once("; frame-ancestors").map_or(policy, |(policy, _)| policy)
+}
 const NO_SNIFFING: Header = ("X-Content-Type-Options", "nosniff");
 const ANY_ORIGIN: Header = ("Access-Control-Allow-Origin", "*");
 const EXPOSED: Header =

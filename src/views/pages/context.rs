@@ -4,6 +4,7 @@ use super::assets::Assets;
 use super::colours::Accent;
 use super::{date, notes, reason_of, size};
 use crate::catalog::{Artifact, Catalog, Release};
+use crate::policy::page_policy;
 use crate::redirects::path_address;
 use crate::views::v2::FOLDER;
 use crate::words::{HttpsUrl, Os, Platform, Sha256, Timestamp};
@@ -20,6 +21,8 @@ pub(super) struct SiteContext<'a> {
     accent: Option<Accent>,
     channels: Vec<ChannelContext<'a>>,
     description: String,
+    /// What a page may load, and whence.
+    policy: Value,
 }
 
 /// A channel, and where its releases are announced.
@@ -89,6 +92,8 @@ impl<'a> SiteContext<'a> {
             accent: catalog.page().accent.as_deref().and_then(Accent::of),
             channels: catalog.channels().iter().map(|state| channel(state.name.as_str())).collect(),
             description: format!("Installers of {title} for every system, with their hashes, and every release before."),
+            // It holds quotes, and none of the kind that it is written in.
+            policy: Value::from_safe_string(page_policy().to_owned()),
         }
     }
 }
