@@ -150,6 +150,10 @@ form.oninput = () => {
   load();
 };
 const query = new URLSearchParams(location.search);
-for (const field of fields) field.value = query.get(field.name) ?? "";
+for (const field of fields) {
+  field.value = query.get(field.name) ?? "";
+  // Nothing is selected where there is no such value.
+  if (field.selectedIndex < 0) field.selectedIndex = 0;
+}
 form.hidden = false;
-if (query.size) load();
+if (fields.some((field) => field.value)) load();

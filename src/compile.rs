@@ -61,6 +61,9 @@ pub struct Compiled {
 pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     let mut problems = Vec::new();
     let template = options.template.as_deref().map_or_else(Template::default, |folder| Template::load(folder, &mut problems));
+    if options.template.is_some() {
+        problems.extend(views::check(&template));
+    }
     let (sources, published) = rayon::join(|| source::load(&options.releases, &mut problems), || baseline(options));
     let mut checked = None;
     if let Some(sources) = &sources

@@ -537,3 +537,60 @@ fn what_is_active_above_the_pin_is_worth_a_look() {
     assert!(!warned(&[("1.1.0", "active: true\nyanked: broken")]), "what is not offered is not active");
     assert!(!warned(&[("1.1.0", "active: true\nrecalled: broken")]), "what is not offered is not active");
 }
+
+#[test]
+fn mistakes_of_a_template_are_named_where_they_are() {
+    let folder = published();
+    let pages = folder.path().join("pages");
+    let mistakes: [(&[(&str, &str)], &str, &str); 6] = [
+        (&[("index.html", "{% if %}")], "check", "pages/index.html:1: syntax error"),
+        (&[("style.css", "{% if %}")], "check", "pages/style.css:1: syntax error"),
+        (
+            &[("index.html", "a\n{% include \"part.html\" %}"), ("part.html", "a\nb\n{{ nobody }}")],
+            "build",
+            "pages/part.html:3: undefined value",
+        ),
+        (&[("index.html", "{{ nobody }}"), ("docs.html", "{{ nobody }}")], "build", "2 problems"),
+        (&[("index.html", "{{ asset(\"nothing.js\") }}")], "build", "there is no asset `nothing.js`; there are "),
+        (&[("style.css", "{{ asset(\"nothing.png\") }}")], "build", "there is no asset `nothing.png`; there are "),
+    ];
+    for (files, command, expected) in mistakes {
+        fs::create_dir(&pages).expect("made");
+        files.iter().for_each(|(name, text)| fs::write(pages.join(name), text).expect("written"));
+        let output = run(&folder, &format!("{command} --template pages"));
+        assert!(output.starts_with("exit 1\n") && output.contains(expected), "{command} {expected}: {output}");
+        fs::remove_dir_all(&pages).expect("removed");
+    }
+    assert!(run(&folder, "build --template pages").contains("pages: cannot be read"));
+    fs::write(&pages, "").expect("written");
+    assert!(run(&folder, "build --template pages").contains("pages: is not a folder"));
+    fs::remove_file(&pages).expect("removed");
+    fs::create_dir(&pages).expect("made");
+    std::os::unix::fs::symlink(folder.path().join("releases/catalog.yaml"), pages.join("catalog.yaml")).expect("linked");
+    assert!(run(&folder, "build --template pages").contains("pages/catalog.yaml: is a link that leaves the folder"));
+}
+
+#[test]
+fn of_a_template_nothing_is_published_that_no_page_asks_for() {
+    let folder = published();
+    let pages = folder.path().join("pages");
+    fs::create_dir(&pages).expect("made");
+    for (name, text) in [
+        ("deploy.sh", "secret"),
+        ("own.png", "picture"),
+        ("style.css", "@media print{#history{background:url({{ asset(\"own.png\") }})}}"),
+    ] {
+        fs::write(pages.join(name), text).expect("written");
+    }
+    compiler_ok(folder.path(), &["build", "--template", "pages", "--out", "site"]);
+    let assets = fs::read_dir(folder.path().join("site/public/assets")).expect("assets");
+    let mut names: Vec<String> = assets.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    names.retain(|name| !name.ends_with(".br") && !name.ends_with(".gz"));
+    let mut stems: Vec<&str> = names.iter().filter_map(|name| name.split('.').next()).collect();
+    stems.sort_unstable();
+    assert_eq!(stems, ["agent-downloads", "docs", "history", "icon", "own", "style"]);
+    let style = names.iter().find(|name| name.starts_with("style.")).expect("the style");
+    let own = names.iter().find(|name| name.starts_with("own.")).expect("the picture");
+    let style = read(folder.path(), &format!("site/public/assets/{style}"));
+    assert_eq!(style, format!("@media print{{#history{{background:url(/assets/{own})}}}}"));
+}

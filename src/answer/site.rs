@@ -154,7 +154,7 @@ impl Site {
             ready_pages: Vec::new(),
         };
         let mut shared = HashMap::new();
-        // The id says nothing of what is kept, so that is nothing but old tiles.
+        // The id says nothing of what is kept, so that is nothing but what is named by its hash.
         let kept = index.kept.iter().filter(|row| is_hashed(&row.path) && index.row(&row.path).is_none());
         for row in index.files.iter().chain(kept) {
             site.add_document(row, files, &mut shared)

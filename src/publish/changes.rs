@@ -76,7 +76,7 @@ impl Stage {
     }
 }
 
-/// `releases/<version>/…`, and what search engines read of it.
+/// `releases/<version>/…`
 fn is_page_of_a_release(path: &str) -> bool {
     let below = path.strip_prefix("public/").or_else(|| path.strip_prefix("private/")).unwrap_or_default();
     below.strip_prefix("releases/").is_some_and(|rest| rest.contains('/') && !rest.starts_with("page/"))
@@ -265,7 +265,6 @@ fn documents(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed
     Ok(())
 }
 
-/// The address that a CDN serves a file under.
 /// Where a file is asked for; a page by its folder as well.
 fn addresses_of(path: &str) -> impl Iterator<Item = String> {
     let address = path.strip_prefix("public");

@@ -191,9 +191,9 @@ fn keep_permissions(target: &Path, staging: &Path) -> io::Result<()> {
 /// what it kept.
 fn kept(index: &Index, previous: &Previous) -> Vec<Row> {
     let has = |path: &str| index.row(path).is_some();
-    let is_old_tile = |row: &&Row| is_hashed(&row.path) && may_be_kept(&row.path, has) && !has(&row.path);
+    let is_old = |row: &&Row| is_hashed(&row.path) && may_be_kept(&row.path, has) && !has(&row.path);
     let rows = if index.id == previous.index.id { &previous.index.kept } else { &previous.index.files };
-    rows.iter().filter(|row| is_old_tile(row) && previous.is_intact(row)).cloned().collect()
+    rows.iter().filter(|row| is_old(row) && previous.is_intact(row)).cloned().collect()
 }
 
 fn compare(built: &Built, previous: Option<&Previous>) -> Written {

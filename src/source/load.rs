@@ -6,7 +6,7 @@ use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
 use crate::files::open_regular;
 use crate::problem::{Problem, SourceFile, escaped};
-use crate::words::{FileName, Version, Word};
+use crate::words::{FileName, Version, Word, is_hidden};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -42,15 +42,14 @@ pub struct Sources {
 pub struct Logo {
     /// Its name, which says what kind of picture it is.
     pub filename: FileName,
-    /// The media type.
-    pub content_type: &'static str,
     /// The file.
     pub bytes: Vec<u8>,
 }
 
 /// The pictures that browsers know.
-const PICTURES: &[(&str, &str)] =
-    &[("svg", "image/svg+xml"), ("png", "image/png"), ("webp", "image/webp"), ("jpg", "image/jpeg"), ("ico", "image/x-icon")];
+const PICTURES: &[&str] = &["svg", "png", "webp", "jpg", "ico"];
+/// How deep notes nest quotes and lists: working out a line takes longer with each.
+const DEEPEST: usize = 32;
 
 /// Reads all sources of a folder. Problems do not stop it: what could be read is returned with them.
 pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
@@ -118,17 +117,16 @@ pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
 
 fn read_logo(root: &Path, folder: &Path, filename: &FileName) -> Result<Logo, String> {
     let ending = filename.as_str().rsplit_once('.').map_or("", |(_, ending)| ending);
-    let (_, content_type) = PICTURES.iter().find(|(known, _)| *known == ending).ok_or_else(|| {
-        let known: Vec<&str> = PICTURES.iter().map(|(ending, _)| *ending).collect();
-        format!("`{filename}` is no picture that browsers know; its name ends in one of: {}", known.join(", "))
-    })?;
+    if !PICTURES.contains(&ending) {
+        return Err(format!("`{filename}` is no picture that browsers know; its name ends in one of: {}", PICTURES.join(", ")));
+    }
     let path = folder.join(filename.as_str());
     if !path.is_file() {
         return Err(format!("there is no file `{filename}` beside the catalog"));
     }
     stays_inside(root, &path).map_err(|why| format!("`{filename}` {why}"))?;
     let bytes = read_short(&path).map_err(|why| format!("`{filename}` {why}"))?;
-    Ok(Logo { filename: filename.clone(), content_type, bytes })
+    Ok(Logo { filename: filename.clone(), bytes })
 }
 
 type Names = Vec<(String, bool)>;
@@ -173,7 +171,7 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<(Name
             ));
             continue;
         }
-        match stays_inside(root, &path).and_then(|()| read_source(&path)) {
+        match stays_inside(root, &path).and_then(|()| read_source(&path)).and_then(readable) {
             Ok(text) => _ = texts.insert(stem, text),
             Err(message) => problems.push(Problem::of_file(shown, message)),
         }
@@ -187,6 +185,30 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<(Name
         _ => true,
     });
     Some((names, texts))
+}
+
+/// Emoji are joined by it.
+const JOINER: char = '\u{200d}';
+
+/// Text that can stand on a page and in a feed, and that takes no time to speak of.
+fn readable(text: String) -> Result<String, String> {
+    let is_fine = |c: char| matches!(c, '\n' | '\r' | '\t' | JOINER) || !is_hidden(c);
+    for (number, line) in (1..).zip(text.lines()) {
+        if let Some(c) = line.chars().find(|c| !is_fine(*c)) {
+            return Err(format!("line {number} holds {}, which cannot be seen; take it out", escaped(&c.to_string())));
+        }
+        if depth(line) > DEEPEST {
+            return Err(format!("line {number} is nested deeper than {DEEPEST}"));
+        }
+    }
+    Ok(text)
+}
+
+/// How many quotes and lists begin on a line.
+fn depth(line: &str) -> usize {
+    let marks = line.trim_start_matches([' ', '\t', '>', '-', '*', '+']).len();
+    let marks = line.get(..line.len().saturating_sub(marks)).unwrap_or(line);
+    marks.matches('>').count() + ["- ", "* ", "+ "].map(|mark| marks.matches(mark).count()).iter().sum::<usize>()
 }
 
 fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {
@@ -206,7 +228,7 @@ fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &m
 }
 
 /// Following a link out of the folder would compile what nobody reviewed.
-fn stays_inside(root: &Path, path: &Path) -> Result<(), String> {
+pub(super) fn stays_inside(root: &Path, path: &Path) -> Result<(), String> {
     match path.canonicalize() {
         Ok(real) if real.starts_with(root) => Ok(()),
         Ok(_) => Err("is a link that leaves the folder".to_owned()),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is where sources are read")]
 
-use super::load::{read_short, read_source};
+use super::load::{read_short, read_source, stays_inside};
 use crate::problem::{Problem, escaped};
 use crate::words::{FileName, Word};
 use std::borrow::Cow;
@@ -67,15 +67,26 @@ impl Default for Template {
 
 impl Template {
     /// The built-in files, those that the folder has replaced by its own; what it has besides is there for its templates to
-    /// include or to name as assets. Problems do not stop it.
+    /// include or to name as assets, and is nobody's business otherwise. Problems do not stop it.
     pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Self {
         let mut template = Self::default();
+        let root = match folder.canonicalize() {
+            Ok(root) if root.is_dir() => root,
+            Ok(_) => {
+                problems.push(Problem::of_file(folder.display(), "is not a folder; name the template's folder with --template"));
+                return template;
+            }
+            Err(error) => {
+                let message = format!("cannot be read: {error}; name the template's folder with --template");
+                problems.push(Problem::of_file(folder.display(), message));
+                return template;
+            }
+        };
         for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    let message = format!("cannot be read: {error}; name the template's folder with --template");
-                    problems.push(Problem::of_file(folder.display(), message));
+                    problems.push(Problem::of_file(folder.display(), format!("cannot be read: {error}")));
                     return template;
                 }
             };
@@ -84,7 +95,7 @@ impl Template {
             if name.starts_with('.') {
                 continue;
             }
-            match read(entry.path(), &name) {
+            match stays_inside(&root, entry.path()).and_then(|()| read(entry.path(), &name)) {
                 Ok(bytes) => _ = template.files.insert(name, TemplateFile { place: shown, bytes: Cow::Owned(bytes) }),
                 Err(message) => problems.push(Problem::of_file(shown, message)),
             }

@@ -39,6 +39,11 @@ pub fn render(catalog: &Catalog, template: &Template) -> Result<Snapshot, Vec<Pr
     made.map(|()| answers.merged(pages))
 }
 
+/// What is wrong with the pages' template, whatever it is filled with.
+pub fn check(template: &Template) -> Vec<Problem> {
+    pages::check(template)
+}
+
 fn ledger(catalog: &Catalog, snapshot: &mut Snapshot) {
     snapshot.internal(LEDGER, json(&Ledger::of(catalog)));
 }

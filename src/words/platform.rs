@@ -44,9 +44,8 @@ struct Row {
     query: Option<&'static str>,
     /// The name in the Active API.
     active_id: &'static str,
-    /// What people call it, and what tells it from its system's other platforms.
+    /// What people call it.
     label: &'static str,
-    short: &'static str,
 }
 
 const ROWS: [Row; 5] = [
@@ -59,7 +58,6 @@ const ROWS: [Row; 5] = [
         query: Some("platform=windows"),
         active_id: "windows-amd64",
         label: "Windows",
-        short: "Windows",
     },
     Row {
         platform: Platform::MacosArm64,
@@ -70,7 +68,6 @@ const ROWS: [Row; 5] = [
         query: Some("platform=macos&arch=arm64"),
         active_id: "darwin-arm64",
         label: "macOS, Apple silicon",
-        short: "Apple silicon",
     },
     Row {
         platform: Platform::MacosX86_64,
@@ -81,7 +78,6 @@ const ROWS: [Row; 5] = [
         query: Some("platform=macos&arch=x86_64"),
         active_id: "darwin-amd64",
         label: "macOS, Intel",
-        short: "Intel",
     },
     Row {
         platform: Platform::LinuxX86_64,
@@ -92,7 +88,6 @@ const ROWS: [Row; 5] = [
         query: None,
         active_id: "linux-amd64",
         label: "Linux, x86-64",
-        short: "x86-64",
     },
     Row {
         platform: Platform::LinuxArm64,
@@ -103,7 +98,6 @@ const ROWS: [Row; 5] = [
         query: None,
         active_id: "linux-arm64",
         label: "Linux, ARM64",
-        short: "ARM64",
     },
 ];
 
@@ -158,11 +152,6 @@ impl Platform {
     /// The name for people: `macOS, Apple silicon`.
     pub const fn label(self) -> &'static str {
         self.row().label
-    }
-
-    /// What tells it from the other platforms of its system: `Apple silicon`.
-    pub const fn short_label(self) -> &'static str {
-        self.row().short
     }
 
     /// The platform of a name in the Active API.

@@ -8,7 +8,7 @@ import test from "node:test";
 import { accessible, barriers, downloaded, inState, launch, open, serve, serveAll, sha256, token, WORK } from "./setup.mjs";
 
 const PAGES = [
-  "/", "/#beta", "/#canary", "/releases/", "/releases/page/1/", "/releases/page/3/", "/releases/1.8.3/", "/releases/1.7.9/",
+  "/", "/#channel-beta", "/#channel-canary", "/releases/", "/releases/page/1/", "/releases/page/3/", "/releases/1.8.3/", "/releases/1.7.9/",
   "/releases/1.8.0/", "/releases/1.9.0-beta.1/", "/docs/", "/404.html",
 ];
 const LOOKS = [
@@ -106,8 +106,8 @@ test("pages", async (all) => {
     const { name } = await downloaded(page, () => page.locator('a[href*="/download/windows/"]').first().click());
     assert.equal(name, "ExampleAgent-1.8.3.msi");
     await page.getByRole("navigation", { name: "Channel" }).getByRole("link", { name: "beta" }).first().click();
-    assert.ok(await page.locator("#beta").getByText("1.9.0-beta.1").first().isVisible());
-    assert.ok(await page.locator("#beta").getByText("a newer one is being looked at").isVisible());
+    assert.ok(await page.locator("#channel-beta").getByText("1.9.0-beta.1").first().isVisible());
+    assert.ok(await page.locator("#channel-beta").getByText("a newer one is being looked at").isVisible());
     await page.goto("/releases/");
     assert.ok(!(await page.locator("form#history").isVisible()));
     const versions = async () => page.locator("#releases [data-slot=version]").allInnerTexts();

@@ -2,7 +2,7 @@
 //! their names.
 
 use super::colours::Accent;
-use super::{problem_at, strict};
+use super::{is_style, problem_of, strict_for_style};
 use crate::catalog::Catalog;
 use crate::policy::{Access, Policy};
 use crate::problem::Problem;
@@ -11,7 +11,8 @@ use crate::source::Template;
 use crate::words::Sha256;
 use minijinja::value::Serde;
 use minijinja::{Error, ErrorKind, context};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Digits of a hash in a name.
 const DIGITS: usize = 16;
@@ -24,6 +25,7 @@ const NOTHING_RUNS: (&str, &str) = ("Content-Security-Policy", "script-src 'none
 const TYPES: &[(&str, &str)] = &[
     ("css", "text/css; charset=utf-8"),
     ("js", "text/javascript; charset=utf-8"),
+    ("mjs", "text/javascript; charset=utf-8"),
     ("ts", "text/plain; charset=utf-8"),
     ("svg", "image/svg+xml"),
     ("png", "image/png"),
@@ -36,8 +38,12 @@ const TYPES: &[(&str, &str)] = &[
 /// Every asset by its name in the template.
 pub(super) struct Assets {
     all: BTreeMap<String, Asset>,
+    asked: Asked,
     logo: Option<String>,
 }
+
+/// Names of the assets that templates have asked for: nothing else of their folder is published.
+type Asked = Arc<Mutex<BTreeSet<String>>>;
 
 struct Asset {
     /// Without the leading slash.
@@ -48,19 +54,23 @@ struct Asset {
 impl Assets {
     /// The template's, its style filled in, and the logo.
     pub(super) fn new(catalog: &Catalog, template: &Template) -> Result<Self, Problem> {
-        let mut all: BTreeMap<String, Vec<u8>> =
-            template.assets().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+        let asset = |name: &str, bytes: Vec<u8>| (name.to_owned(), Asset { address: hashed(name, &bytes), bytes });
+        let mut all: BTreeMap<String, Asset> = template.assets().map(|(name, bytes)| asset(name, bytes.to_vec())).collect();
+        let asked = Asked::default();
         let accent = catalog.page().accent.as_deref().and_then(Accent::of);
-        let environment = strict();
-        for (name, file, text) in template.filled().filter(|(name, ..)| name.ends_with(".css")) {
+        let mut environment = strict_for_style();
+        environment.add_function("asset", function(&all, &asked));
+        for (name, file, text) in template.filled().filter(|(name, ..)| is_style(name)) {
             let filled = environment.render_named_str(name, text, context! { accent => Serde(&accent) });
-            all.insert(name.to_owned(), filled.map_err(|error| problem_at(&file.place, &error))?.into_bytes());
+            all.extend([asset(name, filled.map_err(|error| problem_of(template, &file.place, &error))?.into_bytes())]);
         }
-        let logo = catalog.logo().map(|logo| (logo.filename.as_str().to_owned(), logo.bytes.clone()));
-        let asset = |(name, bytes): (String, Vec<u8>)| (name.clone(), Asset { address: hashed(&name, &bytes), bytes });
-        let logo = logo.map(asset);
+        let logo = catalog.logo().map(|logo| asset(logo.filename.as_str(), logo.bytes.clone()));
         let address = logo.as_ref().map(|(_, logo)| format!("/{}", logo.address));
-        Ok(Self { all: all.into_iter().map(asset).chain(logo).collect(), logo: address })
+        if let Some((name, _)) = &logo {
+            note(&asked, name);
+        }
+        all.extend(logo);
+        Ok(Self { all, asked, logo: address })
     }
 
     /// Where the logo lies.
@@ -70,14 +80,7 @@ impl Assets {
 
     /// `asset("style.css")` in templates: where it lies.
     pub(super) fn function(&self) -> impl Fn(String) -> Result<String, Error> + Send + Sync + 'static {
-        let addresses: BTreeMap<String, String> =
-            self.all.iter().map(|(name, asset)| (name.clone(), format!("/{}", asset.address))).collect();
-        move |name| {
-            let known = || addresses.keys().cloned().collect::<Vec<_>>().join(", ");
-            let missing =
-                || Error::new(ErrorKind::InvalidOperation, format!("there is no asset `{name}`; there are {}", known()));
-            addresses.get(&name).cloned().ok_or_else(missing)
-        }
+        function(&self.all, &self.asked)
     }
 
     /// Puts them into the snapshot. They say nothing of any release, so anybody may see them.
@@ -87,12 +90,32 @@ impl Assets {
                 snapshot.document(address, asset.bytes.clone(), Policy::File, Access::Public, &[content_type(name)]);
             }
         }
-        let loaded = self.all.into_iter().filter(|(name, _)| !name.ends_with(".ts"));
-        for (name, asset) in loaded {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        for (name, asset) in self.all.into_iter().filter(|(name, _)| asked.contains(name)) {
             let is_picture = name.ends_with(".svg");
             let headers: Vec<_> = std::iter::once(content_type(&name)).chain(is_picture.then_some(NOTHING_RUNS)).collect();
             snapshot.document(&asset.address, asset.bytes, Policy::Asset, Access::Public, &headers);
         }
+    }
+}
+
+fn function(all: &BTreeMap<String, Asset>, asked: &Asked) -> impl Fn(String) -> Result<String, Error> + Send + Sync + 'static {
+    let addresses: BTreeMap<String, String> =
+        all.iter().map(|(name, asset)| (name.clone(), format!("/{}", asset.address))).collect();
+    let asked = Arc::clone(asked);
+    move |name| {
+        let known = || addresses.keys().cloned().collect::<Vec<_>>().join(", ");
+        let missing = || Error::new(ErrorKind::InvalidOperation, format!("there is no asset `{name}`; there are {}", known()));
+        let address = addresses.get(&name).cloned().ok_or_else(missing)?;
+        note(&asked, &name);
+        Ok(address)
+    }
+}
+
+fn note(asked: &Asked, name: &str) {
+    let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    if !asked.contains(name) {
+        asked.insert(name.to_owned());
     }
 }
 

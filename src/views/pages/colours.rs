@@ -13,7 +13,7 @@ const BLACK: Colour = Colour([0; 3]);
 const STEPS: u8 = 32;
 
 /// The accent, and what it becomes where it would not be seen.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct Accent {
     base: String,
     /// Text on the accent.

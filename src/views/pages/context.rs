@@ -12,7 +12,7 @@ use minijinja::value::Value;
 use serde::Serialize;
 
 /// What every page is given.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct SiteContext<'a> {
     product: &'a str,
     title: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct SiteContext<'a> {
 }
 
 /// A channel, and where its releases are announced.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct ChannelContext<'a> {
     name: &'a str,
     feed: String,
@@ -39,7 +39,6 @@ pub(super) struct HeadContext<'a> {
     pub(super) head: Option<ReleaseContext<'a>>,
     /// Why the channel is held there.
     pub(super) pinned: Option<&'a str>,
-    pub(super) json: String,
 }
 
 /// A release.
@@ -56,8 +55,6 @@ pub(super) struct ReleaseContext<'a> {
     notes_html: Option<Value>,
     /// Those that it names.
     channels: Vec<&'a str>,
-    /// Those that it answers for.
-    heads: Vec<&'a str>,
     json: String,
     json_sha256: Option<Sha256>,
     sums: Option<String>,
@@ -71,7 +68,6 @@ pub(super) struct FileContext<'a> {
     platform: Option<Platform>,
     system: Option<&'static str>,
     label: Option<&'static str>,
-    short: Option<&'static str>,
     filename: &'a str,
     content_type: &'a str,
     size: Option<String>,
@@ -98,6 +94,13 @@ impl<'a> SiteContext<'a> {
     }
 }
 
+impl SiteContext<'_> {
+    /// What everybody may know, wherever V2 requires access.
+    pub(super) fn bare(&self) -> Self {
+        Self { channels: Vec::new(), ..self.clone() }
+    }
+}
+
 impl<'a> ReleaseContext<'a> {
     /// What its own page says of it. `json_sha256`: of the release's own document.
     pub(super) fn new(catalog: &'a Catalog, release: &'a Release, json_sha256: Sha256, has_sums: bool) -> Self {
@@ -112,7 +115,6 @@ impl<'a> ReleaseContext<'a> {
     /// What a page of many says of it.
     pub(super) fn row(catalog: &'a Catalog, release: &'a Release) -> Self {
         let version = release.version.as_str();
-        let place = catalog.releases().binary_search_by(|other| other.version.cmp(&release.version)).ok();
         let named = release.channels.iter().filter(|index| **index + 1 < catalog.channels().len());
         let of = |file: &'a Artifact| FileContext::new(release, file);
         Self {
@@ -126,12 +128,6 @@ impl<'a> ReleaseContext<'a> {
             notes: release.notes.as_deref(),
             notes_html: None,
             channels: named.filter_map(|index| catalog.channels().get(*index)).map(|channel| channel.name.as_str()).collect(),
-            heads: catalog
-                .channels()
-                .iter()
-                .filter(|channel| channel.head == place)
-                .map(|channel| channel.name.as_str())
-                .collect(),
             json: format!("/{FOLDER}/{version}.json"),
             json_sha256: None,
             sums: None,
@@ -147,7 +143,6 @@ impl<'a> FileContext<'a> {
             platform: file.platform,
             system: file.platform.map(Platform::os).map(Os::as_str),
             label: file.platform.map(Platform::label),
-            short: file.platform.map(Platform::short_label),
             filename: file.filename.as_str(),
             content_type: file.content_type.as_str(),
             size: file.size_bytes.map(size),

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 /// Entries of a feed.
 const MOST: usize = 30;
+/// Bytes of notes in a feed; entries behind them have their summary only, and a link to the rest.
+const MOST_NOTES: usize = 256 * 1024;
 /// A feed that nothing was ever announced in.
 const NEVER: &str = "1970-01-01T00:00:00.000Z";
 
@@ -37,10 +39,15 @@ pub(super) fn feed(catalog: &Catalog, index: usize, channel: &ChannelState, olde
     let title = catalog.page().title.as_deref().unwrap_or(catalog.product());
     let origin = catalog.public_url().map(HttpsUrl::as_str).unwrap_or_default();
     let news = oldest_first.iter().rev().filter(|release| release.state == State::Published && release.channels.contains(&index));
+    let mut room = MOST_NOTES;
     let entries: Vec<Entry> = news
         .filter_map(|release| release.published_at.as_ref().map(|time| (*release, time)))
         .take(MOST)
-        .map(|(release, time)| entry(catalog, origin, title, time, release))
+        .map(|(release, time)| {
+            let notes = release.page_notes.as_deref().map(notes::html).filter(|html| html.len() <= room);
+            room = room.saturating_sub(notes.as_ref().map_or(0, String::len));
+            Entry { content_html: notes, ..entry(catalog, origin, title, time, release) }
+        })
         .collect();
     Feed {
         id: named(&["feed", catalog.product(), channel.name.as_str()]),
@@ -61,7 +68,7 @@ fn entry(catalog: &Catalog, origin: &str, title: &str, time: &Timestamp, release
         updated: time.to_string(),
         link: format!("{origin}/releases/{}/", release.version),
         summary: release.notes.clone().unwrap_or(systems),
-        content_html: release.page_notes.as_deref().map(notes::html),
+        content_html: None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The pages for people, and the few files beside them: templates filled in with what the catalog says.
 //!
 //! A release has a page of its own, and a line on one page of the history; its neighbours know nothing of it, so that one
-//! more release changes the same few files whether there are a hundred or ten thousand.
+//! more release changes the same few files whether there are a hundred or ten thousand. One that is put in among older ones,
+//! or has no time, moves those after it by a place.
 
 mod assets;
 mod colours;
@@ -14,6 +15,7 @@ use super::{json, openapi};
 use crate::catalog::{Catalog, ChannelState, Release, State};
 use crate::policy::{Access, Policy};
 use crate::problem::Problem;
+use crate::redirects::path_address;
 use crate::snapshot::Snapshot;
 use crate::source::Template;
 use crate::words::{Channel, HttpsUrl, Reason, Sha256, Timestamp};
@@ -27,22 +29,39 @@ use std::fmt::Write;
 
 /// Releases on a page of the history.
 const ON_A_PAGE: usize = 50;
+/// As of any document.
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// Adds the pages; the problems are those of the template.
 pub(super) fn render(catalog: &Catalog, template: &Template, snapshot: &mut Snapshot) -> Result<(), Vec<Problem>> {
     let assets = Assets::new(catalog, template).map_err(|problem| vec![problem])?;
     let pages = Pages::new(catalog, template, &assets)?;
-    let releases: Vec<Vec<File>> =
-        pages.oldest_first.par_iter().map(|release| pages.of_release(release)).collect::<Result<_, _>>()?;
-    let numbers: Vec<Vec<File>> =
-        (1..=pages.count()).into_par_iter().map(|number| pages.of_number(number)).collect::<Result<_, _>>()?;
+    let releases: Vec<Files> = pages.oldest_first.par_iter().map(|release| pages.of_release(release)).collect();
+    let numbers: Vec<Files> = (1..=pages.count()).into_par_iter().map(|number| pages.of_number(number)).collect();
     let rest = [pages.home(), pages.newest(), pages.docs(), pages.not_found(), pages.feeds(), pages.for_robots()];
-    let rest = rest.into_iter().collect::<Result<Vec<_>, _>>()?;
-    for file in releases.into_iter().chain(numbers).chain(rest).flatten() {
-        snapshot.document(&file.address, file.bytes, file.policy, file.access, &file.headers);
+    let mut problems = Vec::new();
+    for files in releases.into_iter().chain(numbers).chain(rest) {
+        match files {
+            Ok(files) => files.into_iter().for_each(|file| {
+                snapshot.document(&file.address, file.bytes, file.policy, file.access, &file.headers);
+            }),
+            // A mistake in a template is in every page that is made of it.
+            Err(problem) if problems.contains(&problem) => {}
+            Err(problem) => problems.push(problem),
+        }
     }
     assets.add(snapshot);
-    Ok(())
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// What is wrong with a template whatever it is filled with.
+pub(super) fn check(template: &Template) -> Vec<Problem> {
+    let styles = template.filled().filter(|(name, ..)| is_style(name));
+    let broken = styles.filter_map(|(name, file, text)| {
+        let mut environment = strict_for_style();
+        environment.add_template(name, text).err().map(|error| problem_of(template, &file.place, &error))
+    });
+    broken.chain(environment(template).err().unwrap_or_default()).collect()
 }
 
 /// A file on its way into the snapshot.
@@ -63,29 +82,22 @@ struct Pages<'a> {
     template: &'a Template,
     environment: Environment<'a>,
     site: Value,
+    /// The same, but for everything that not everybody may know.
+    bare_site: Value,
     /// By time, then version; those without a time first, because they are older than anybody remembers.
     oldest_first: Vec<&'a Release>,
 }
 
 impl<'a> Pages<'a> {
     fn new(catalog: &'a Catalog, template: &'a Template, assets: &Assets) -> Result<Self, Vec<Problem>> {
-        let mut environment = strict();
-        environment.set_formatter(escaped_where_it_matters);
+        let mut environment = environment(template)?;
         environment.add_function("asset", assets.function());
-        let mut problems = Vec::new();
-        for (name, file, text) in template.filled().filter(|(name, ..)| !name.ends_with(".css")) {
-            if let Err(error) = environment.add_template(name, text) {
-                problems.push(problem_at(&file.place, &error));
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
         let mut oldest_first: Vec<&Release> = catalog.releases().iter().collect();
         // The sort is stable, and releases ascend by version.
         oldest_first.sort_by_key(|release| release.published_at.as_ref());
-        let site = Value::from(Serde(SiteContext::new(catalog, assets)));
-        Ok(Self { catalog, template, environment, site, oldest_first })
+        let site = SiteContext::new(catalog, assets);
+        let bare_site = Value::from(Serde(site.bare()));
+        Ok(Self { catalog, template, environment, site: Value::from(Serde(site)), bare_site, oldest_first })
     }
 
     /// How many numbered pages there are. The last may be empty, so that a full page can name the one after it once and for all.
@@ -102,7 +114,6 @@ impl<'a> Pages<'a> {
             name: channel.name.as_str(),
             head: channel.head.and_then(|head| catalog.releases().get(head)).map(|head| self.context(head)),
             pinned: channel.pin.as_ref().map(|(_, reason)| reason.as_str()),
-            json: format!("/{FOLDER}/latest/{}.json", channel.name),
         });
         let heads: Vec<_> = heads.collect();
         let title = catalog.page().title.as_deref().unwrap_or(catalog.product());
@@ -162,10 +173,12 @@ impl<'a> Pages<'a> {
         Ok(vec![self.page("docs.html", "/docs/", "API", context! { api })?])
     }
 
-    /// `/404.html`: it says nothing of any release, so that anybody may see it.
+    /// `/404.html`: it says nothing of any release or channel, so that anybody may see it, and is nobody's address.
     fn not_found(&self) -> Files {
-        let page = self.page("404.html", "/404.html", "Not found", context! {})?;
-        Ok(vec![File { access: Access::Public, ..page }])
+        let address = "404.html";
+        let page = context! { address, canonical => (), title => "Not found" };
+        let text = self.fill(address, context! { page, site => self.bare_site.clone() })?;
+        Ok(vec![File { access: Access::Public, ..page_file(address, text, Access::Public) }])
     }
 
     /// `/feeds/<channel>.atom`.
@@ -202,10 +215,13 @@ impl<'a> Pages<'a> {
         let canonical = self.catalog.public_url().map(|origin: &HttpsUrl| format!("{origin}{address}"));
         let page = context! { address, canonical, title };
         let text = self.fill(template, context! { page, ..more })?;
+        if text.len() > MOST_BYTES {
+            let message = format!("the page would have {} bytes, and at most 1 MiB are sent; shorten its notes", text.len());
+            return Err(Problem::of_file(address, message));
+        }
         let file = address.strip_prefix('/').unwrap_or(address);
         let file = if file.is_empty() || file.ends_with('/') { format!("{file}index.html") } else { file.to_owned() };
-        let access = self.catalog.v2_access();
-        Ok(File { address: file, bytes: text.into_bytes(), policy: Policy::Page, access, headers: Vec::new() })
+        Ok(page_file(&file, text, self.catalog.v2_access()))
     }
 
     fn file(&self, address: &str, text: String, content_type: &'static str) -> File {
@@ -221,11 +237,8 @@ impl<'a> Pages<'a> {
 
     fn fill(&self, template: &str, more: Value) -> Result<String, Problem> {
         let filled = self.environment.get_template(template);
-        let filled = filled.and_then(|template| template.render(context! { site => self.site.clone(), ..more }));
-        filled.map_err(|error| {
-            let place = error.name().and_then(|name| self.template.file(name)).map_or(template, |file| &file.place);
-            problem_at(place, &error)
-        })
+        let filled = filled.and_then(|template| template.render(context! { ..more, ..context! { site => self.site.clone() } }));
+        filled.map_err(|error| problem_of(self.template, template, &error))
     }
 
     fn context<'r>(&'r self, release: &'r Release) -> ReleaseContext<'r> {
@@ -238,34 +251,68 @@ fn address_of_number(number: usize) -> String {
     format!("/releases/page/{number}/")
 }
 
-/// What `sha256sum -c` reads: a line for each file whose hash is known; `None` when there is none. Where two files have one
-/// name, they are told apart by a folder.
+fn page_file(file: &str, text: String, access: Access) -> File {
+    File { address: file.to_owned(), bytes: text.into_bytes(), policy: Policy::Page, access, headers: Vec::new() }
+}
+
+/// What `sha256sum -c` reads: a line for each file whose hash is known; `None` when there is none. Files that share a name are
+/// told apart by the folders of their addresses, such as `macos/arm64/`.
 fn sums(release: &Release) -> Option<String> {
     let files = || release.artifacts.iter().chain(&release.attachments);
     let mut text = String::new();
     for file in files() {
         let Some(sha256) = file.sha256 else { continue };
         let is_alone = files().filter(|other| other.filename == file.filename && other.sha256 != file.sha256).count() == 0;
-        let folder = file.platform.filter(|_| !is_alone).map(|platform| format!("{platform}/")).unwrap_or_default();
+        let address = path_address(&release.version, file);
+        let below = address.split_once("/download/").map(|(_, below)| below).filter(|_| !is_alone);
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{sha256}  {folder}{}", file.filename);
+        let _ = writeln!(text, "{sha256}  {}", below.unwrap_or(file.filename.as_str()));
     }
     (!text.is_empty()).then_some(text)
 }
 
-fn problem_at(place: &str, error: &minijinja::Error) -> Problem {
+/// The problem where it is: an error of what a template includes is that of what is included.
+fn problem_of(template: &Template, place: &str, error: &minijinja::Error) -> Problem {
+    let mut error = error;
+    while let Some(inner) = std::error::Error::source(error).and_then(|inner| inner.downcast_ref()) {
+        error = inner;
+    }
+    let place = error.name().and_then(|name| template.file(name)).map_or(place, |file| &file.place);
     let place = error.line().map_or_else(|| place.to_owned(), |line| format!("{place}:{line}"));
     let what = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     Problem::of_file(place, what)
 }
 
+/// The templates but for the style, which is filled in first.
+fn environment(template: &Template) -> Result<Environment<'_>, Vec<Problem>> {
+    let mut environment = strict("{#");
+    environment.set_formatter(escaped_where_it_matters);
+    let mut problems = Vec::new();
+    for (name, file, text) in template.filled().filter(|(name, ..)| !is_style(name)) {
+        if let Err(error) = environment.add_template(name, text) {
+            problems.push(problem_of(template, &file.place, &error));
+        }
+    }
+    if problems.is_empty() { Ok(environment) } else { Err(problems) }
+}
+
+fn is_style(name: &str) -> bool {
+    name.ends_with(".css")
+}
+
+/// In a style sheet, `{#` begins a rule for an element with an id.
+fn strict_for_style<'a>() -> Environment<'a> {
+    strict("{# ")
+}
+
 /// A name that a template misspells is an error, and a tag that has a line for itself leaves no line behind.
-fn strict<'a>() -> Environment<'a> {
+fn strict<'a>(comment: &'static str) -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-    // The usual delimiters are fine.
-    environment.set_syntax(syntax.unwrap_or_default());
+    let mut syntax = SyntaxConfig::builder();
+    syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).comment_delimiters(comment, "#}");
+    // These delimiters are fine.
+    environment.set_syntax(syntax.build().unwrap_or_default());
     environment
 }
 

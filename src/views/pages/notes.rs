@@ -15,7 +15,20 @@ pub(super) fn html(markdown: &str) -> String {
         parse().filter_map(|event| if let Event::Start(Tag::Heading { level, .. }) = event { Some(level) } else { None });
     let highest = highest.min().map_or(1, |level| level as usize);
     let below = |level: HeadingLevel| moved(level, highest);
-    let events = parse().map(|event| match event {
+    // A link holds no other link, and no picture holds one.
+    let mut within_link = false;
+    let events = parse().filter_map(|event| {
+        within_link = match event {
+            Event::Start(Tag::Link { .. }) => true,
+            Event::End(TagEnd::Link) => false,
+            _ => within_link,
+        };
+        match event {
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) if within_link => None,
+            other => Some(other),
+        }
+    });
+    let events = events.map(|event| match event {
         Event::Start(Tag::Image { dest_url, title, id, .. }) => {
             Event::Start(Tag::Link { link_type: LinkType::Inline, dest_url, title, id })
         }
@@ -30,7 +43,7 @@ pub(super) fn html(markdown: &str) -> String {
     html::push_html(&mut rendered, events);
     ammonia::Builder::default()
         .url_schemes(["http", "https", "mailto"].into())
-        .rm_tags(["img"])
+        .rm_tags(["img", "h1", "h2"])
         .link_rel(Some("noopener noreferrer nofollow"))
         .clean(&rendered)
         .to_string()
@@ -50,6 +63,11 @@ mod tests {
     fn what_people_write() {
         let cases = [
             ("# New\n\n- `a` **b**", "<h3>New</h3>\n<ul>\n<li><code>a</code> <strong>b</strong></li>\n</ul>\n"),
+            (
+                "[![Tests](https://e.example/t.svg)](https://e.example/)",
+                "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">Tests</a></p>\n",
+            ),
+            ("<h1>New</h1>", "New"),
             ("## New\n### Newer", "<h3>New</h3>\n<h4>Newer</h4>\n"),
             ("[x](https://e.example/)", "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
             ("| a |\n|--:|\n| b |", "<table><thead><tr><th>a</th></tr></thead><tbody>\n<tr><td>b</td></tr>\n</tbody></table>\n"),
