@@ -548,7 +548,9 @@ fn what_is_active_above_the_pin_is_worth_a_look() {
 fn mistakes_of_a_template_are_named_where_they_are() {
     let folder = published();
     let pages = folder.path().join("pages");
-    let mistakes: [(&[(&str, &str)], &str, &str); 6] = [
+    // Files, the command that finds it, and what is said.
+    type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let mistakes: [Mistake<'_>; 6] = [
         (&[("index.html", "{% if %}")], "check", "pages/index.html:1: syntax error"),
         (&[("style.css", "{% if %}")], "check", "pages/style.css:1: syntax error"),
         (
