@@ -331,8 +331,7 @@ function draw(host, view, text, say) {
       filename &&
         el(
           "details",
-          { id: platform },
-          host.shadowRoot.querySelector(`#${platform}[open]`) && { open: "" },
+          { id: platform, ...(host.shadowRoot.querySelector(`#${platform}[open]`) && { open: "" }) },
           el("summary", named(`${details}, ${label}`), details),
           hash ? copyable("hash", text("hash"), hash) : el("p.title", text("noHash")),
           commands(file, link).map(([what, command, shell, answer]) =>
