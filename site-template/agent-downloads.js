@@ -126,6 +126,7 @@ function readActive({ version, notes, artifacts, dev_mode: every }, base, token)
     const { signed_url: signed } = found;
     // A link goes without the token, so with one only signed links lead anywhere.
     const address = signed ?? (token ? null : found.download_url);
+    // The checksum is `sha256:` and the digits.
     const file = readFile(platform, found, found.file_size, found.checksum.slice(7), address, base);
     file.signed = signed;
     if (signed) ends = Math.min(ends, /expires=(\d+)/.exec(file.url)?.[1] * 1000 || ends);
@@ -172,7 +173,7 @@ async function detect() {
   return PLATFORMS.filter((id) => id.startsWith(system) && (system[0] === "w" || id.endsWith(architecture)));
 }
 
-/** The promise of them, and what came of it. */
+/** The promise of those platforms, and what came of it. */
 let detected;
 let own;
 
@@ -327,7 +328,8 @@ function draw(host, view, text, say) {
             named(name),
             primary ? name : text("download"),
           )
-        : el("p.meta", text(url ? "ended" : release.ends ? "unavailable" : "missing")),
+        : // Only Active's links have an end, even if it never comes.
+          el("p.meta", text(url ? "ended" : release.ends ? "unavailable" : "missing")),
       filename &&
         el(
           "details",
