@@ -243,6 +243,7 @@ export interface AgentDownloadsStrings {
   /** Where both Macs come first because the browser does not tell which it runs on. */
   whichMac: string;
   missing: string;
+  /** Active's only: a file that is not here, or whose link is not signed while a token is set. */
   unavailable: string;
   details: string;
   hash: string;
@@ -265,9 +266,9 @@ export interface AgentDownloadsStrings {
   loading: string;
   error: string;
   retry: string;
-  /** V2 has no release. */
+  /** 404 of V2's: it has no release. */
   empty: string;
-  /** Active has no release. */
+  /** 404 of Active's: it has no release. */
   nothing: string;
   unauthorized: string;
   /** `{reason}` */
@@ -283,7 +284,7 @@ export interface AgentDownloadsStrings {
 }
 
 export interface AgentDownloadsErrorDetail {
-  /** The status of the answer: 404 for no release, 401 for no access; 0 if there was none, or not a release in it. */
+  /** The status of the answer: 404 where there is no release, 401 for no access; 0 if none came, or not a release in it. */
   status: number;
   /** For logs; what people see is in `strings`. */
   message: string;
@@ -316,9 +317,9 @@ export class AgentDownloads extends HTMLElement {
   /** The texts of all elements. */
   static strings: AgentDownloadsStrings;
 
-  /** The address of an `AgentRelease` or of the Active document; setting it loads it. */
+  /** The address of an `AgentRelease` or of the Active document; setting it loads it, and null takes it away. */
   get src(): string | null;
-  set src(address: string);
+  set src(address: string | null | undefined);
 
   /** Sent as `Authorization: Bearer`; setting it loads again. Never an attribute, and kept nowhere else. */
   get token(): string | null | undefined;
@@ -326,7 +327,7 @@ export class AgentDownloads extends HTMLElement {
 
   /** The texts of this element. Setting replaces those that were set before, over the texts of all elements. */
   get strings(): AgentDownloadsStrings;
-  set strings(strings: Partial<AgentDownloadsStrings>);
+  set strings(strings: Partial<AgentDownloadsStrings> | null | undefined);
 
   /** Asks again, and is done when the answer is shown. What is shown stays until then. */
   refresh(): Promise<void>;
@@ -338,4 +339,5 @@ declare global {
   }
   interface HTMLElementEventMap extends AgentDownloadsEventMap {}
   interface DocumentEventMap extends AgentDownloadsEventMap {}
+  interface WindowEventMap extends AgentDownloadsEventMap {}
 }
