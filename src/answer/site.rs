@@ -176,6 +176,8 @@ impl Site {
             site.add_target(row, map.base_url.is_none())
                 .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
         }
+        // Rows came one by one, and each list has room for as many again.
+        site.releases.iter_mut().for_each(|release| release.targets.shrink_to_fit());
         let active: ActiveTable<'_> = serde_json::from_slice(bytes(ACTIVE)?).map_err(|error| wrong(ACTIVE, error.to_string()))?;
         site.add_active(&active).map_err(|why| wrong(ACTIVE, why))?;
         if let Some(chosen) = &active.chosen {

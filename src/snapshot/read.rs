@@ -67,12 +67,12 @@ fn is_inside(path: &str) -> bool {
 
 /// Reads these rows' files and their compressed forms, on every core, each checked against its size and hash.
 pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Result<Files, Damage> {
-    let wanted: Vec<(String, Form)> = rows.flat_map(Row::forms).collect();
+    let rows: Vec<&Row> = rows.collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = wanted.len().div_ceil(cores).max(1);
-    let mut files = Files::with_capacity(wanted.len());
+    let share = rows.len().div_ceil(cores).max(1);
+    let mut files = Files::with_capacity(rows.iter().map(|row| 1 + row.encodings.len()).sum());
     std::thread::scope(|scope| {
-        let readers: Vec<_> = wanted.chunks(share).map(|chunk| scope.spawn(|| read_chunk(folder, chunk))).collect();
+        let readers: Vec<_> = rows.chunks(share).map(|chunk| scope.spawn(|| read_chunk(folder, chunk))).collect();
         for reader in readers {
             let chunk = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             files.extend(chunk);
@@ -81,8 +81,9 @@ pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Res
     })
 }
 
-fn read_chunk(folder: &Path, chunk: &[(String, Form)]) -> Result<Vec<(String, Bytes)>, Damage> {
-    chunk.iter().map(|(path, form)| Ok((path.clone(), read_file(&folder.join(path), form)?))).collect()
+fn read_chunk(folder: &Path, chunk: &[&Row]) -> Result<Vec<(String, Bytes)>, Damage> {
+    let forms = chunk.iter().flat_map(|row| row.forms());
+    forms.map(|(path, form)| read_file(&folder.join(&path), &form).map(|bytes| (path, bytes))).collect()
 }
 
 /// Whether a row's file and all its compressed forms are as recorded. That a file cannot be read now says nothing of it.
