@@ -86,7 +86,7 @@ impl Previous {
     /// Links a file into the staging tree, or copies it where links are not possible.
     fn hand_over(&self, path: &str, staging: &Path) -> io::Result<()> {
         let (from, to) = (self.folder.join(path), staging.join(path));
-        in_its_folder(&to, || fs::hard_link(&from, &to)).or_else(|_| fs::copy(&from, &to).map(|_| ()))
+        in_its_folder(&to, || fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(|_| ())))
     }
 
     fn is_intact(&self, row: &Row) -> bool {
