@@ -61,9 +61,9 @@ impl Stored {
         headers.insert(CONTENT_DISPOSITION, target.disposition.clone());
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if let Some(checksum) = &target.checksum {
-            let sha256 = checksum.to_str().ok()?;
-            insert(&mut headers, "Repr-Digest", &format!("sha-256=:{}:", STANDARD.encode(Sha256::parse(sha256).ok()?.bytes())));
-            insert(&mut headers, "ETag", &etag(sha256));
+            let sha256 = Sha256::parse(checksum.to_str().ok()?).ok()?;
+            insert(&mut headers, "Repr-Digest", &format!("sha-256=:{}:", STANDARD.encode(sha256.bytes())));
+            insert(&mut headers, "ETag", &etag(&sha256));
             headers.insert(CHECKSUM, checksum.clone());
         }
         Some(Self { key: key.into(), size_bytes: target.size_bytes, headers, recalled, absent, why })

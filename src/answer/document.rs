@@ -4,6 +4,7 @@ use super::headers::SNAPSHOT;
 use super::{Answer, Body, Why, negotiate};
 use crate::policy::Access;
 use crate::snapshot::Encoding;
+use crate::words::Sha256;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -12,8 +13,8 @@ use std::sync::Arc;
 const DIGITS_OF_ETAG: usize = 32;
 
 /// The strong entity tag of bytes with this digest: its first 32 hex digits, in quotes.
-pub(super) fn etag(sha256: &str) -> String {
-    format!("\"{}\"", sha256.get(..DIGITS_OF_ETAG).unwrap_or(sha256))
+pub(super) fn etag(sha256: &Sha256) -> String {
+    format!("\"{sha256:.DIGITS_OF_ETAG$}\"")
 }
 
 /// Bytes and their entity tag.
@@ -48,7 +49,7 @@ impl PartialEq for StaticDocument {
 }
 
 impl Document {
-    pub(super) fn new(body: Bytes, sha256: &str) -> Self {
+    pub(super) fn new(body: Bytes, sha256: &Sha256) -> Self {
         Self::tagged(body, &etag(sha256))
     }
 

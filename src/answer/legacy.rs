@@ -32,7 +32,7 @@ pub(super) struct Legacy {
 impl Legacy {
     /// As the compiler wrote it.
     pub(super) fn read(entry: &LegacyEntry<'_>) -> Result<Self, InvalidHeaderValue> {
-        let document = |text: &str| Document::new(text.to_owned().into(), &Sha256::of(text.as_bytes()).hex());
+        let document = |text: &str| Document::new(text.to_owned().into(), &Sha256::of(text.as_bytes()));
         Ok(Self {
             access: entry.access,
             gone: entry.gone,

@@ -39,7 +39,7 @@ struct Answers<'a> {
     channels: Vec<ChannelRow<'a>>,
     types: Vec<&'a str>,
     headers: Vec<HeaderSet>,
-    documents: BTreeMap<&'a str, (usize, &'a str)>,
+    documents: BTreeMap<&'a str, (usize, String)>,
     releases: Vec<ReleaseRow<'a>>,
 }
 
@@ -201,7 +201,7 @@ fn kinds(sets: &mut Numbered<HeaderSet>) -> Kinds {
 }
 
 /// Every static document. What those of V1 say of V1 is added as they are sent, so that they share the rest.
-fn documents<'a>(built: &'a Built, sets: &mut Numbered<HeaderSet>) -> BTreeMap<&'a str, (usize, &'a str)> {
+fn documents<'a>(built: &'a Built, sets: &mut Numbered<HeaderSet>) -> BTreeMap<&'a str, (usize, String)> {
     let public = built.index.files.iter().filter_map(|row| Some((row.path.strip_prefix("public")?, row)));
     let entries = public.map(|(address, row)| {
         let mut headers = (*row.headers).clone();
@@ -209,7 +209,7 @@ fn documents<'a>(built: &'a Built, sets: &mut Numbered<HeaderSet>) -> BTreeMap<&
             headers.retain(|name, _| !["Deprecation", "Sunset", "Link"].contains(&name.as_str()));
         }
         let address = address.strip_suffix("index.html").unwrap_or(address);
-        (address, (sets.number(headers), tag(&row.sha256)))
+        (address, (sets.number(headers), tag(row.sha256)))
     });
     entries.collect()
 }
@@ -221,12 +221,12 @@ fn file<'a>(built: &'a Built, path: &str) -> Option<(&'a Row, &'a Bytes)> {
 }
 
 /// The entity tag of bytes with this digest, without its quotes.
-fn tag(sha256: &str) -> &str {
-    sha256.get(..32).unwrap_or(sha256)
+fn tag(sha256: Sha256) -> String {
+    format!("{sha256:.32}")
 }
 
 fn legacy<'a>(catalog: &'a Catalog, built: &'a Built, entry: &'a LegacyEntry<'a>, set: usize) -> Legacy<'a> {
-    let ready = |body: &'a str| Ready { set, tag: tag(&Sha256::of(body.as_bytes()).hex()).to_owned(), body };
+    let ready = |body: &'a str| Ready { set, tag: tag(Sha256::of(body.as_bytes())), body };
     let links = file(built, &format!("public/{V1}/downloads/links.json"));
     let sunset = entry.sunset.as_deref().map(|sunset| ("Sunset", sunset));
     Legacy {
@@ -305,11 +305,10 @@ fn tags<'a>(catalog: &'a Catalog, release: &Release, document: &[u8]) -> Option<
     let rest = document.strip_prefix(prefix(channel_name(catalog, catalog.default_channel(release))?).as_bytes())?;
     let view = |channel: &usize| {
         let channel = channel_name(catalog, *channel)?;
-        let sha256 = Sha256::of(&[prefix(channel).as_bytes(), rest].concat()).hex();
-        Some((channel, tag(&sha256).to_owned()))
+        Some((channel, tag(Sha256::of(&[prefix(channel).as_bytes(), rest].concat()))))
     };
-    let piece = Sha256::of(rest.strip_suffix(b"\n")?).hex();
-    Some((release.channels.iter().map(view).collect::<Option<_>>()?, tag(&piece).to_owned()))
+    let piece = Sha256::of(rest.strip_suffix(b"\n")?);
+    Some((release.channels.iter().map(view).collect::<Option<_>>()?, tag(piece)))
 }
 
 fn place(artifact: &Artifact) -> String {

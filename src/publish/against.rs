@@ -8,7 +8,7 @@ use super::{Failed, read_rows};
 use crate::answer::{Request, Secrets, Site, SiteError, answer, questions};
 use crate::plan::{Change, Plan, Seen};
 use crate::redirects::LOCAL_BASE;
-use crate::snapshot::{Files, Index, LEDGER, Row, is_page, read_files, read_index};
+use crate::snapshot::{Encodings, Files, Index, LEDGER, Row, is_page, read_files, read_index};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn site_in_folder(folder: &Path, new: &Index, files: &Files) -> Result<Site,
     index.files.retain(|row| !is_page(&row.path));
     for row in &mut index.files {
         // Compressed forms say nothing that the identity form does not.
-        row.encodings.clear();
+        row.encodings = Encodings::default();
     }
     let old = read_files(folder, own_rows(&index, new))?;
     site_beside(index, old, new, files)

@@ -7,7 +7,7 @@ use crate::policy::{Access, Policy};
 use crate::redirects::{LOCAL_BASE, ReadMap};
 use crate::site_table::{SiteTable, State};
 use crate::snapshot::{Built, Files, Index, REDIRECTS, Row, is_hashed, may_be_kept};
-use crate::words::{StorageKey, Word};
+use crate::words::{Sha256, StorageKey, Word};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,17 +223,17 @@ fn stays_reachable(index: &Index, path: &str) -> bool {
 
 fn objects(out: &Outgoing, live: &Index, work: &mut Work) -> Result<(), Failed> {
     let moving = |row: &&Row| !is_hashed(&row.path);
-    let there: BTreeSet<&str> = live.files.iter().filter(moving).map(|row| row.sha256.as_str()).collect();
-    let mut new: BTreeSet<&str> = BTreeSet::new();
+    let there: BTreeSet<Sha256> = live.files.iter().filter(moving).map(|row| row.sha256).collect();
+    let mut new: BTreeSet<Sha256> = BTreeSet::new();
     let mut documents = Vec::new();
     for row in out.index.files.iter().filter(moving) {
-        if !there.contains(row.sha256.as_str()) && new.insert(&row.sha256) {
+        if !there.contains(&row.sha256) && new.insert(row.sha256) {
             let metadata = Metadata {
                 content_type: Some("application/octet-stream".to_owned()),
-                sha256: Some(row.sha256.clone()),
+                sha256: Some(row.sha256.hex()),
                 ..Metadata::default()
             };
-            documents.push(Document { key: object_key(&row.sha256), bytes: bytes_of(out, row)?, metadata });
+            documents.push(Document { key: object_key(row.sha256), bytes: bytes_of(out, row)?, metadata });
         }
     }
     work.documents.insert(Stage::Objects, documents);

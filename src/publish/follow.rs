@@ -9,7 +9,7 @@ use crate::artifacts;
 use crate::compile::lock_out;
 use crate::files::remove_stale;
 use crate::problem::Problem;
-use crate::snapshot::{Built, Files, Previous, Row, read_files, write};
+use crate::snapshot::{Built, Encodings, Files, Previous, Row, read_files, write};
 use crate::words::{StorageKey, Word};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -70,7 +70,7 @@ impl Follower<'_> {
         let reusable = previous.as_ref().map(Previous::reusable).unwrap_or_default();
         let is_here = |row: &&Row| reusable.row(&row.path).is_some_and(|here| here.sha256 == row.sha256);
         let here = reusable.files.iter().filter(|row| index.row(&row.path).is_some_and(|new| new.sha256 == row.sha256));
-        let here: Vec<Row> = here.cloned().map(|row| Row { encodings: Default::default(), ..row }).collect();
+        let here: Vec<Row> = here.cloned().map(|row| Row { encodings: Encodings::default(), ..row }).collect();
         let mut files: Files = read_files(self.out, here.iter()).map_err(|damage| Problem::general(damage.to_string()))?;
         let read = read_rows(self.target, index.files.iter().filter(|row| !is_here(row))).await?;
         let fetched = read.len();

@@ -206,12 +206,12 @@ fn when(at: &str) -> String {
 
 /// The bytes of a snapshot's file as a target keeps them, checked against its hash.
 pub async fn read_row(target: &Target, row: &Row) -> Result<Bytes, Failed> {
-    let keys = [record::object_key(&row.sha256), changes::key_of(&row.path)];
+    let keys = [record::object_key(row.sha256), changes::key_of(&row.path)];
     // A tile lies at its own address as long as it is served, other files among the objects.
     let keys = if is_hashed(&row.path) { [&keys[1], &keys[0]] } else { [&keys[0], &keys[1]] };
     for key in keys {
         if let Some(object) = target.read(key).await?
-            && Sha256::of(&object.bytes).hex() == row.sha256
+            && Sha256::of(&object.bytes) == row.sha256
         {
             return Ok(object.bytes);
         }

@@ -3,11 +3,12 @@
 use super::changes::Work;
 use super::target::{Target, TargetError, Version};
 use crate::site_table::State;
-use crate::snapshot::{Headers, Index, Row};
+use crate::snapshot::{Encodings, Headers, Index, Row};
 use crate::words::{Sha256, StorageKey, Word};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The pointer's key.
@@ -19,7 +20,7 @@ pub fn record_key(generation: u64) -> String {
 }
 
 /// Where bytes lie that a snapshot may be put together from again.
-pub fn object_key(sha256: &str) -> String {
+pub fn object_key(sha256: impl Display) -> String {
     format!("objects/{sha256}")
 }
 
@@ -146,7 +147,7 @@ pub struct Record {
 
 /// Path, SHA-256, size, and which of the sets of headers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry(String, String, u64, usize);
+struct Entry(String, Sha256, u64, usize);
 
 /// Storage key, SHA-256 and size, as far as they are known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -187,7 +188,7 @@ impl Record {
         }
         let entry = |row: &Row| {
             let number = sets.get(&*row.headers).copied().unwrap_or_default();
-            Entry(row.path.clone(), row.sha256.clone(), row.size, number)
+            Entry(row.path.clone(), row.sha256, row.size, number)
         };
         let files = index.files.iter().map(entry).collect();
         let kept = index.kept.iter().map(entry).collect();
@@ -242,7 +243,7 @@ impl Record {
 
     /// Forgets rows and artifacts with these hashes.
     pub(super) fn forget(&mut self, sha256: &std::collections::BTreeSet<String>) {
-        self.files.retain(|entry| !sha256.contains(&entry.1));
+        self.files.retain(|entry| !sha256.contains(&entry.1.hex()));
         self.artifacts.retain(|artifact| !artifact.1.as_ref().is_some_and(|known| sha256.contains(known)));
     }
 
@@ -252,10 +253,10 @@ impl Record {
         let headers_of = |set: usize| sets.get(set).cloned().unwrap_or_default();
         let row = |Entry(path, sha256, size, headers): &Entry| Row {
             path: path.clone(),
-            sha256: sha256.clone(),
+            sha256: *sha256,
             size: *size,
             headers: headers_of(*headers),
-            encodings: BTreeMap::new(),
+            encodings: Encodings::default(),
         };
         Index {
             id: self.about.id.clone(),

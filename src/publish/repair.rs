@@ -15,8 +15,8 @@ impl Opened<'_> {
         let mut wanted: Vec<(String, String)> = Vec::new();
         let index = live.index();
         for row in index.files.iter().chain(&index.kept) {
-            wanted.push((key_of(&row.path), row.sha256.clone()));
-            wanted.extend((!is_hashed(&row.path)).then(|| (object_key(&row.sha256), row.sha256.clone())));
+            wanted.push((key_of(&row.path), row.sha256.hex()));
+            wanted.extend((!is_hashed(&row.path)).then(|| (object_key(row.sha256), row.sha256.hex())));
         }
         let artifacts =
             live.artifacts.iter().filter_map(|artifact| Some((format!("artifacts/{}", artifact.0), artifact.1.clone()?)));

@@ -181,5 +181,5 @@ async fn documents(target: &Target, old: &Index, live: &Index) -> Result<Outgoin
 pub fn reached(record: &Record) -> BTreeSet<String> {
     let index = record.index();
     let rows = index.files.iter().chain(&index.kept);
-    rows.flat_map(|row| [super::record::object_key(&row.sha256), key_of(&row.path)]).collect()
+    rows.flat_map(|row| [super::record::object_key(row.sha256), key_of(&row.path)]).collect()
 }

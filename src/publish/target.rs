@@ -206,7 +206,7 @@ impl Metadata {
             content_type: header("Content-Type"),
             cache_control: header("Cache-Control"),
             disposition: header("Content-Disposition"),
-            sha256: Some(row.sha256.clone()),
+            sha256: Some(row.sha256.hex()),
             yanked: header("X-Release-Yanked"),
         }
     }

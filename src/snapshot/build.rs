@@ -1,7 +1,7 @@
 //! Building a snapshot in memory: views add files, and when all are there the rows and the id are made.
 
 use super::Files;
-use super::index::{Encoding, Form, Headers, Index, Row};
+use super::index::{Encoding, Encodings, Form, Headers, Index, Row};
 use crate::policy::{Access, Policy};
 use crate::words::Sha256;
 use bytes::Bytes;
@@ -116,7 +116,7 @@ impl Built {
             .filter(|(row, bytes)| long(row, bytes))
             .map(|(row, bytes)| match old(row) {
                 Some(old) => {
-                    row.encodings = old.encodings.clone();
+                    row.encodings = old.encodings;
                     Vec::new()
                 }
                 None => encode(row, bytes),
@@ -143,18 +143,15 @@ impl Built {
 type Compressed = Vec<(String, Vec<u8>)>;
 
 fn finish_file(path: String, bytes: Vec<u8>, headers: Arc<Headers>) -> (Row, Bytes) {
-    let row = Row { sha256: Sha256::of(&bytes).hex(), size: bytes.len() as u64, path, headers, encodings: BTreeMap::new() };
+    let row = Row { sha256: Sha256::of(&bytes), size: bytes.len() as u64, path, headers, encodings: Encodings::default() };
     (row, bytes.into())
 }
 
 fn encode(row: &mut Row, bytes: &[u8]) -> Compressed {
-    let mut compressed = Vec::new();
-    for encoding in Encoding::ALL {
-        let form = compress(encoding, bytes);
-        row.encodings.insert(encoding, Form { sha256: Sha256::of(&form).hex(), size: form.len() as u64 });
-        compressed.push((row.form_path(encoding), form));
-    }
-    compressed
+    let made = Encoding::ALL.map(|encoding| (encoding, compress(encoding, bytes)));
+    let form = |bytes: &[u8]| Form { sha256: Sha256::of(bytes), size: bytes.len() as u64 };
+    row.encodings = made.iter().map(|(encoding, bytes)| (*encoding, form(bytes))).collect();
+    made.into_iter().map(|(encoding, bytes)| (row.form_path(encoding), bytes)).collect()
 }
 
 // One for each thread: making one takes as long as compressing a page.

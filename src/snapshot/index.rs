@@ -1,6 +1,6 @@
 //! `snapshot.json`: the id, the generation, and a row for every file.
 
-use crate::words::Hasher;
+use crate::words::{Hasher, Sha256};
 use rustc_hash::FxHashMap;
 use serde::de::Error;
 use serde::{Deserialize, Serialize};
@@ -32,16 +32,16 @@ pub struct Index {
 pub struct Row {
     /// Relative to the folder, with `/`.
     pub path: String,
-    /// 64 hex digits of the file as it is.
-    pub sha256: String,
+    /// Of the file as it is.
+    pub sha256: Sha256,
     /// Bytes.
     pub size: u64,
     /// What a server sends with it; rows that say the same share it.
     #[serde(deserialize_with = "shared")]
     pub headers: Arc<Headers>,
     /// Compressed forms beside it, named by the encoding's file ending.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub encodings: BTreeMap<Encoding, Form>,
+    #[serde(default, skip_serializing_if = "Encodings::is_empty")]
+    pub encodings: Encodings,
 }
 
 impl Row {
@@ -52,8 +52,8 @@ impl Row {
 
     /// The file and its compressed forms: each one's path, digest and size.
     pub fn forms(&self) -> impl Iterator<Item = (String, Form)> {
-        let identity = (self.path.clone(), Form { sha256: self.sha256.clone(), size: self.size });
-        let encoded = self.encodings.iter().map(|(encoding, form)| (self.form_path(*encoding), form.clone()));
+        let identity = (self.path.clone(), Form { sha256: self.sha256, size: self.size });
+        let encoded = self.encodings.iter().map(|(encoding, form)| (self.form_path(encoding), form));
         std::iter::once(identity).chain(encoded)
     }
 }
@@ -79,18 +79,53 @@ fn shared<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Heade
     })
 }
 
-/// A compressed form of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A form of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
-    /// 64 hex digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub sha256: Sha256,
     /// Bytes.
     pub size: u64,
 }
 
+/// The compressed forms of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encodings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    br: Option<Form>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gzip: Option<Form>,
+}
+
+impl Encodings {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Those that there are, in order of preference.
+    pub fn iter(&self) -> impl Iterator<Item = (Encoding, Form)> + use<> {
+        let forms = [(Encoding::Br, self.br), (Encoding::Gzip, self.gzip)];
+        forms.into_iter().filter_map(|(encoding, form)| Some((encoding, form?)))
+    }
+}
+
+impl FromIterator<(Encoding, Form)> for Encodings {
+    fn from_iter<T: IntoIterator<Item = (Encoding, Form)>>(forms: T) -> Self {
+        let mut encodings = Self::default();
+        for (encoding, form) in forms {
+            match encoding {
+                Encoding::Br => encodings.br = Some(form),
+                Encoding::Gzip => encodings.gzip = Some(form),
+            }
+        }
+        encodings
+    }
+}
+
 /// A content coding (RFC 9110 §8.4.1), in order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// Brotli.
     Br,

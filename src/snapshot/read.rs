@@ -70,7 +70,7 @@ pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Res
     let rows: Vec<&Row> = rows.collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(cores).max(1);
-    let mut files = Files::with_capacity(rows.iter().map(|row| 1 + row.encodings.len()).sum());
+    let mut files = Files::with_capacity(rows.iter().map(|row| 1 + row.encodings.iter().count()).sum());
     std::thread::scope(|scope| {
         let readers: Vec<_> = rows.chunks(share).map(|chunk| scope.spawn(|| read_chunk(folder, chunk))).collect();
         for reader in readers {
@@ -107,7 +107,7 @@ fn read_file(path: &Path, form: &Form) -> Result<Bytes, Damage> {
     if bytes.len() as u64 != form.size {
         return Err(Damage::Wrong { path: shown, why: format!("{} bytes instead of {}", bytes.len(), form.size) });
     }
-    if Sha256::of(&bytes).hex() != form.sha256 {
+    if Sha256::of(&bytes) != form.sha256 {
         return Err(Damage::Wrong { path: shown, why: "its hash is not the recorded one".to_owned() });
     }
     Ok(bytes.into())

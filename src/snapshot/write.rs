@@ -200,7 +200,7 @@ fn compare(built: &Built, previous: Option<&Previous>) -> Written {
     let paths: BTreeSet<String> = built.index.paths().map(|(path, _)| path).collect();
     let Some(previous) = previous else { return Written { written: paths.len(), ..Written::default() } };
     let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.is_intact(row);
-    let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| 1 + row.encodings.len()).sum();
+    let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| row.forms().count()).sum();
     let same_export = |row: &&Row| previous.index.exports.contains(row) && previous.is_intact(row);
     let changed = changed + built.index.exports.iter().filter(|row| !same_export(row)).count();
     let removed = previous.index.paths().filter(|(path, _)| !paths.contains(path)).count();
@@ -221,7 +221,7 @@ fn stage(staging: &Path, built: &Built, previous: Option<&Previous>) -> io::Resu
             Some(old) => old.hand_over(&row.path, staging)?,
             None => create(&staging.join(&row.path), bytes)?,
         }
-        row.encodings.keys().map(|encoding| row.form_path(*encoding)).try_for_each(|path| {
+        row.encodings.iter().map(|(encoding, _)| row.form_path(encoding)).try_for_each(|path| {
             match (built.compressed.get(&path), old) {
                 (Some(bytes), _) => create(&staging.join(&path), bytes),
                 (None, Some(old)) => old.hand_over(&path, staging),

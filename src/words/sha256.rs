@@ -3,6 +3,8 @@
 use super::{Expected, Word};
 use sha2::Digest;
 
+const EXPECTED: Expected = "64 lower-case hex digits";
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256([u8; 32]);
@@ -38,23 +40,34 @@ impl Sha256 {
     pub fn hex(&self) -> String {
         hex(&self.0)
     }
+
+    /// Lets the digits be used without making a text of their own of them.
+    fn with_digits<T>(&self, with: impl FnOnce(&str) -> T) -> T {
+        let mut digits = [[0; 2]; 32];
+        for (pair, byte) in digits.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        with(std::str::from_utf8(digits.as_flattened()).unwrap_or_default())
+    }
+}
+
+/// The hex digit of a number below 16.
+fn digit(nibble: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'0')
 }
 
 /// Two lower-case hex digits for each byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |n: u8| DIGITS.get(usize::from(n)).copied().map_or('0', char::from);
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
+        text.push(digit(byte >> 4).into());
+        text.push(digit(byte & 15).into());
     }
     text
 }
 
 impl Word for Sha256 {
     fn parse(text: &str) -> Result<Self, Expected> {
-        const EXPECTED: Expected = "64 lower-case hex digits";
         let nibble = |b: u8| match b {
             b'0'..=b'9' => Some(b.wrapping_sub(b'0')),
             b'a'..=b'f' => Some(b.wrapping_sub(b'a').wrapping_add(10)),
@@ -74,7 +87,7 @@ impl Word for Sha256 {
 
 impl std::fmt::Display for Sha256 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.hex())
+        self.with_digits(|digits| f.pad(digits))
     }
 }
 
@@ -86,6 +99,24 @@ impl std::fmt::Debug for Sha256 {
 
 impl serde::Serialize for Sha256 {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.hex())
+        self.with_digits(|digits| serializer.serialize_str(digits))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sha256 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Digits;
+        impl serde::de::Visitor<'_> for Digits {
+            type Value = Sha256;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(EXPECTED)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Sha256, E> {
+                Sha256::parse(text).map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_str(Digits)
     }
 }

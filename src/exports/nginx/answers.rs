@@ -57,12 +57,12 @@ pub(super) struct Answers {
 /// Asks a site everything, and keeps what is a document or a redirect; what is refused follows from what is not kept.
 pub(super) fn collect(site: &Site, built: &Built) -> Result<Answers, String> {
     let mut answers = Answers::default();
-    let files: BTreeMap<&str, &str> = built
+    let files: BTreeMap<Sha256, &str> = built
         .index
         .files
         .iter()
         .filter(|row| row.path.starts_with("public/"))
-        .map(|row| (row.sha256.as_str(), row.path.as_str()))
+        .map(|row| (row.sha256, row.path.as_str()))
         .collect();
     let mut all = questions(site);
     all.retain(|question| !question.starts_with("/api/") && !is_page(&format!("public{question}")));
@@ -99,16 +99,16 @@ impl Answers {
         question: String,
         answer: &Answer,
         built: &Built,
-        files: &BTreeMap<&str, &str>,
+        files: &BTreeMap<Sha256, &str>,
     ) -> Result<(), String> {
         let body = answer.body.to_bytes();
-        let digest = Sha256::of(&body).hex();
+        let digest = Sha256::of(&body);
         let own = format!("public{question}");
-        let file = match files.get(digest.as_str()) {
+        let file = match files.get(&digest) {
             _ if built.index.row(&own).is_some() => format!("/{own}"),
             Some(path) => format!("/{path}"),
             None => {
-                let name = format!("{}.json", digest.get(..DIGITS_OF_NAME).unwrap_or(&digest));
+                let name = format!("{digest:.DIGITS_OF_NAME$}.json");
                 let file = format!("/exports/nginx/views/{name}");
                 self.views.insert(name, body);
                 file
