@@ -6,6 +6,7 @@ use crate::source::{AccessPolicy, At, CatalogFile, Export, Logo, Manifest, Page,
 use crate::words::{
     Channel, ContentType, FileName, Guid, HttpsUrl, KeyParts, Platform, Reason, Sha256, StorageKey, Timestamp, Version, Word,
 };
+use rayon::iter::Either;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -190,9 +191,13 @@ impl Catalog {
 pub fn check(sources: &Sources, problems: &mut Vec<Problem>) -> Option<Catalog> {
     let before = problems.len();
     let draft = Draft::new(sources, problems);
-    for rule in RULES {
-        rule(&draft, problems);
-    }
+    let found = RULES.par_iter().flat_map_iter(|rule| {
+        let mut found = Vec::new();
+        rule(&draft, &mut found);
+        found
+    });
+    let found: Vec<Problem> = found.collect();
+    problems.extend(found);
     let broken = problems[before..].iter().any(|problem| problem.severity() != Severity::Warning);
     if broken || !sources.broken.is_empty() { None } else { draft.finish() }
 }
@@ -404,57 +409,14 @@ impl File<'_> {
 impl<'a> Draft<'a> {
     fn new(sources: &'a Sources, problems: &mut Vec<Problem>) -> Self {
         let catalog = sources.catalog.as_ref();
-        let mut draft = Self { sources, catalog, channels: catalog.map(channel_names).unwrap_or_default(), files: Vec::new() };
-        if let Some(catalog) = catalog {
-            for manifest in &sources.manifests {
-                draft.add_files(manifest, &catalog.storage, problems);
-            }
-        }
-        draft
-    }
-
-    fn add_files(&mut self, manifest: &'a Manifest, storage: &Storage, problems: &mut Vec<Problem>) {
-        let version = &manifest.version.value;
-        let entries = manifest.artifacts.iter().map(|(platform, entry)| {
-            (
-                Some(platform.value),
-                &entry.filename.value,
-                &entry.content_type,
-                &entry.size_bytes,
-                entry.sha256.as_ref(),
-                &entry.key,
-                &entry.span,
-            )
+        let Some(file) = catalog else { return Self { sources, catalog, channels: Vec::new(), files: Vec::new() } };
+        let files = sources.manifests.par_iter().flat_map_iter(|manifest| files_of(manifest, &file.storage));
+        let (files, wrong): (Vec<File<'_>>, Vec<Problem>) = files.partition_map(|file| match file {
+            Ok(file) => Either::Left(file),
+            Err(problem) => Either::Right(problem),
         });
-        let attachments = manifest.attachments.iter().map(|(name, entry)| {
-            (None, &name.value, &entry.content_type, &entry.size_bytes, Some(&entry.sha256), &entry.key, &entry.span)
-        });
-        for (platform, filename, content_type, size_bytes, sha256, own_key, span) in entries.chain(attachments) {
-            let made = sha256.map(|sha256| storage.key.key(KeyParts { version, filename, sha256: &sha256.value, platform }));
-            let key = match (own_key, made) {
-                (Some(key), _) => key.value.clone(),
-                (None, Some(Ok(key))) => key,
-                (None, Some(Err(expected))) => {
-                    problems.push(Problem::at(
-                        &manifest.file,
-                        span,
-                        format!("its storage key is not valid: expected {expected}"),
-                    ));
-                    continue;
-                }
-                // Refused while reading: neither a hash nor a key of its own.
-                (None, None) => continue,
-            };
-            let artifact = Artifact {
-                platform,
-                filename: filename.clone(),
-                content_type: content_type.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
-                size_bytes: size_bytes.as_ref().map(|at| at.value),
-                sha256: sha256.map(|at| at.value),
-                key,
-            };
-            self.files.push(File { manifest, span, artifact });
-        }
+        problems.extend(wrong);
+        Self { sources, catalog, channels: channel_names(file), files }
     }
 
     fn pin(&self, channel: &str) -> Option<&Version> {
@@ -525,6 +487,48 @@ impl<'a> Draft<'a> {
         let named = |name: &Channel| name.as_str() == Channel::LATEST || manifest.channels.iter().any(|at| at.value == *name);
         self.channels.iter().enumerate().filter(|(_, name)| named(name)).map(|(index, _)| index).collect()
     }
+}
+
+/// The artifacts and attachments of a manifest under their storage keys; a problem in place of each whose key is none.
+fn files_of<'a>(manifest: &'a Manifest, storage: &Storage) -> Vec<Result<File<'a>, Problem>> {
+    let version = &manifest.version.value;
+    let entries = manifest.artifacts.iter().map(|(platform, entry)| {
+        (
+            Some(platform.value),
+            &entry.filename.value,
+            &entry.content_type,
+            &entry.size_bytes,
+            entry.sha256.as_ref(),
+            &entry.key,
+            &entry.span,
+        )
+    });
+    let attachments = manifest.attachments.iter().map(|(name, entry)| {
+        (None, &name.value, &entry.content_type, &entry.size_bytes, Some(&entry.sha256), &entry.key, &entry.span)
+    });
+    let files = entries.chain(attachments).filter_map(|(platform, filename, content_type, size_bytes, sha256, own_key, span)| {
+        let made = sha256.map(|sha256| storage.key.key(KeyParts { version, filename, sha256: &sha256.value, platform }));
+        let key = match (own_key, made) {
+            (Some(key), _) => key.value.clone(),
+            (None, Some(Ok(key))) => key,
+            (None, Some(Err(expected))) => {
+                let message = format!("its storage key is not valid: expected {expected}");
+                return Some(Err(Problem::at(&manifest.file, span, message)));
+            }
+            // Refused while reading: neither a hash nor a key of its own.
+            (None, None) => return None,
+        };
+        let artifact = Artifact {
+            platform,
+            filename: filename.clone(),
+            content_type: content_type.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
+            size_bytes: size_bytes.as_ref().map(|at| at.value),
+            sha256: sha256.map(|at| at.value),
+            key,
+        };
+        Some(Ok(File { manifest, span, artifact }))
+    });
+    files.collect()
 }
 
 fn state(manifest: &Manifest) -> State {

@@ -5,7 +5,7 @@ use crate::catalog::{self, Catalog};
 use crate::exports;
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Damage, Previous, Snapshot, Written, finish_swap, read_index, write};
+use crate::snapshot::{Built, Damage, Index, Previous, Snapshot, Written, finish_swap, read_index, write};
 use crate::source::{self, Template};
 use crate::views;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ pub struct Compiled {
     pub warnings: Vec<Problem>,
     /// How many artifacts were there and checked.
     pub artifacts: usize,
+    /// The index that was read of the folder in the options' `out`, if there is one and its ledger was asked for.
+    pub index: Option<Index>,
     /// What its pages are made of.
     template: Template,
 }
@@ -64,14 +66,17 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     if options.template.is_some() {
         problems.extend(views::check(&template));
     }
-    let (sources, published) = rayon::join(|| source::load(&options.releases, &mut problems), || baseline(options));
-    let mut checked = None;
+    let (sources, published) = rayon::join(|| source::load(&options.releases, &mut problems), || ledgers(options));
+    let (mut checked, mut index) = (None, None);
     if let Some(sources) = &sources
         && let Some(catalog) = catalog::check(sources, &mut problems)
     {
         let artifacts = artifacts::check(&catalog, &options.artifacts, options.thoroughness, &mut problems);
         match published {
-            Ok(ledgers) => ledgers.iter().for_each(|published| published.check(&catalog, sources, &mut problems)),
+            Ok((ledgers, read)) => {
+                ledgers.iter().for_each(|published| published.check(&catalog, sources, &mut problems));
+                index = read;
+            }
             Err(problem) => problems.push(problem),
         }
         checked = Some((catalog, artifacts));
@@ -87,42 +92,50 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     rayon::spawn(move || drop(sources));
     let fine = problems.iter().all(|problem| problem.severity() == Severity::Warning);
     let Some((catalog, artifacts)) = checked.filter(|_| fine) else { return Err(problems) };
-    Ok(Compiled { catalog, warnings: problems, artifacts, template })
+    Ok(Compiled { catalog, warnings: problems, artifacts, index, template })
 }
 
 /// The ledgers of what is published: that of the folder that is being replaced, and that of another snapshot if the
 /// options name one.
 pub fn baseline(options: &Options) -> Result<Vec<Published>, Problem> {
+    ledgers(options).map(|(ledgers, _)| ledgers)
+}
+
+/// As [`baseline`], with the index of the folder that is being replaced.
+fn ledgers(options: &Options) -> Result<(Vec<Published>, Option<Index>), Problem> {
     let folders: Vec<&Path> = match &options.previous {
         Baseline::None => Vec::new(),
         Baseline::Text(live, claims) => {
             let claims = claims.iter().map(|text| Published::of_claim(text.clone()));
-            return Ok(std::iter::once(Published::of_text(live.clone())).chain(claims).collect());
+            return Ok((std::iter::once(Published::of_text(live.clone())).chain(claims).collect(), None));
         }
         Baseline::Out => vec![&options.out],
         Baseline::Folder(folder) => vec![folder, &options.out],
     };
-    let mut ledgers = Vec::new();
+    let (mut ledgers, mut of_out) = (Vec::new(), None);
     for folder in folders {
         let named = matches!(&options.previous, Baseline::Folder(other) if other == folder);
         match ledger_of(folder) {
-            Ok(ledger) => ledgers.push(ledger),
+            Ok((ledger, index)) => {
+                ledgers.push(ledger);
+                of_out = (folder == options.out).then_some(index);
+            }
             Err(Damage::Missing { .. }) if !named => {}
             Err(damage) => return Err(damaged(damage)),
         }
     }
-    Ok(ledgers)
+    Ok((ledgers, of_out))
 }
 
 /// The ledger in a folder; read again when the folder was exchanged between its index and its ledger.
-fn ledger_of(folder: &Path) -> Result<Published, Damage> {
+fn ledger_of(folder: &Path) -> Result<(Published, Index), Damage> {
     let mut tries = 0;
     loop {
         let index = read_index(folder)?;
         match Published::read(folder, &index) {
             Err(damage) if tries == TRIES || read_index(folder).is_ok_and(|now| now.id == index.id) => return Err(damage),
             Err(_) => tries += 1,
-            Ok(ledger) => return Ok(ledger),
+            Ok(ledger) => return Ok((ledger, index)),
         }
     }
 }

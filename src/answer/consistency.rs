@@ -5,10 +5,10 @@ use super::site::Site;
 use crate::redirects::{ReadMap, Row};
 use crate::site_table::Chosen;
 use crate::words::{Channel, Platform};
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What a release's own document says that the redirect map says as well.
 #[derive(Deserialize)]
@@ -77,7 +77,8 @@ impl<'a> From<&'a Artifact<'_>> for Described<'a> {
 
 /// One key leads to one artifact: whoever shares it describes the same bytes.
 pub(super) fn keys_lead_to_one_artifact(map: &ReadMap<'_>) -> Result<(), String> {
-    let mut keys: BTreeMap<&str, &Row<'_>> = BTreeMap::new();
+    let mut keys: FxHashMap<&str, &Row<'_>> = FxHashMap::default();
+    keys.reserve(map.rows.len());
     for row in &map.rows {
         let first = keys.entry(&row.key).or_insert(row);
         if Described::by(first) != Described::by(row) {
@@ -90,9 +91,13 @@ pub(super) fn keys_lead_to_one_artifact(map: &ReadMap<'_>) -> Result<(), String>
     Ok(())
 }
 
+/// The rows of the map by what they are of.
+type Rows<'a> = FxHashMap<(&'a str, Platform), &'a Row<'a>>;
+
 /// Each release's document is its own, and offers just what the map leads to.
 pub(super) fn documents_offer_what_the_map_leads_to(site: &Site, map: &ReadMap<'_>) -> Result<(), String> {
-    let mut rows: BTreeMap<(&str, Platform), &Row<'_>> = BTreeMap::new();
+    let mut rows: Rows<'_> = FxHashMap::default();
+    rows.reserve(map.rows.len());
     for row in &map.rows {
         if let Some(platform) = row.platform.and_then(|id| Platform::ALL.into_iter().find(|platform| platform.id() == id)) {
             rows.insert((&row.version, platform), row);
@@ -113,11 +118,7 @@ pub(super) fn documents_offer_what_the_map_leads_to(site: &Site, map: &ReadMap<'
     Ok(())
 }
 
-fn offers_what_the_rows_lead_to(
-    version: &str,
-    document: &[u8],
-    rows: &BTreeMap<(&str, Platform), &Row<'_>>,
-) -> Result<(), String> {
+fn offers_what_the_rows_lead_to(version: &str, document: &[u8], rows: &Rows<'_>) -> Result<(), String> {
     let shown: Shown<'_> = serde_json::from_slice(document).map_err(|error| format!("the document of `{version}`: {error}"))?;
     if shown.version != version {
         return Err(format!("the document of `{version}` is that of `{}`", shown.version));

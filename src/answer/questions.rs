@@ -7,13 +7,16 @@ use super::{Api, Site};
 use crate::lists::{Order, SortBy};
 use crate::redirects::LOCAL_BASE;
 use crate::snapshot::is_hashed;
-use crate::words::Platform;
+use crate::words::{Guid, Platform};
 use std::fmt::Arguments;
 
 /// Every question that has an answer of its own, in no order: each document, view, list, and download.
 pub fn questions(site: &Site) -> Vec<String> {
     let mut all: Vec<String> = documents(site).map(|(path, _)| path.to_owned()).collect();
     all.extend(of_heads(site));
+    for (guid, release) in site.active_releases() {
+        of_active_release(guid, release, |question| all.push(question.to_string()));
+    }
     for release in site.releases() {
         of_release(site, release, |question| all.push(question.to_string()));
     }
@@ -25,23 +28,25 @@ pub fn questions(site: &Site) -> Vec<String> {
 pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
     let alike = site.answers_like(other);
     let (mut count, mut asked) = (0usize, Vec::new());
-    for (path, document) in documents(site) {
+    let mut take = |question: Arguments<'_>, differs: bool| {
         count = count.saturating_add(1);
-        if !alike || other.document(path) != Some(document) {
-            asked.push(path.to_owned());
+        if differs {
+            asked.push(question.to_string());
         }
+    };
+    for (path, document) in documents(site) {
+        take(format_args!("{path}"), !alike || other.document(path) != Some(document));
     }
-    let heads = of_heads(site);
-    count = count.saturating_add(heads.len());
-    asked.extend(heads);
+    for question in of_heads(site) {
+        take(format_args!("{question}"), true);
+    }
+    for (guid, release) in site.active_releases() {
+        let differs = !alike || other.active_release(guid).is_none_or(|(_, other)| other != release);
+        of_active_release(guid, release, |question| take(question, differs));
+    }
     for release in site.releases() {
         let differs = !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release);
-        of_release(site, release, |question| {
-            count = count.saturating_add(1);
-            if differs {
-                asked.push(question.to_string());
-            }
-        });
+        of_release(site, release, |question| take(question, differs));
     }
     (count, asked)
 }
@@ -51,7 +56,7 @@ fn documents(site: &Site) -> impl Iterator<Item = (&str, &StaticDocument)> {
     site.documents().filter(|(path, _)| !is_hashed(path))
 }
 
-/// What is asked of channels, and of the active releases: all that moves when another release comes.
+/// What is asked of channels, and the active document: all that moves when another release comes.
 fn of_heads(site: &Site) -> Vec<String> {
     let mut all: Vec<String> = site
         .channels()
@@ -70,11 +75,16 @@ fn of_heads(site: &Site) -> Vec<String> {
     if site.has_active() {
         all.push("/api/agent/v1/releases/active".to_owned());
     }
-    for (guid, release) in site.active_releases() {
-        let hashed = release.targets.iter().filter(|target| target.checksum.is_some()).filter_map(|target| target.platform);
-        all.extend(hashed.map(|platform| format!("/api/agent/v1/releases/{guid}/download/{}", platform.active_id())));
-    }
     all
+}
+
+/// The downloads of an active release: what has a hash.
+fn of_active_release(guid: Guid, release: &Release, mut take: impl FnMut(Arguments<'_>)) {
+    for target in release.targets.iter().filter(|target| target.checksum.is_some()) {
+        if let Some(platform) = target.platform {
+            take(format_args!("/api/agent/v1/releases/{guid}/download/{}", platform.active_id()));
+        }
+    }
 }
 
 fn has_v1(site: &Site) -> bool {

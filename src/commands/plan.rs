@@ -47,12 +47,14 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let against = Against::of(arguments)?;
-    let compiled = compile(&arguments.folders.options())?;
+    let mut compiled = compile(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
     let built = compiled.answers();
     let files = built.files();
     let broken = |error: SiteError| Failure::general(error.to_string());
-    let (before, after) = rayon::join(|| against.site(&built.index, &files, console), || Site::new(&built.index, &files, true));
+    let known = compiled.index.take();
+    let (before, after) =
+        rayon::join(|| against.site(known, &built.index, &files, console), || Site::new(&built.index, &files, true));
     let (before, after) = (before?, after.map_err(broken)?);
     let plan = match &against {
         Against::Live(base) => runtime()?.block_on(plan_live(base, &after)).map_err(Failure::general)?,
@@ -93,11 +95,12 @@ impl Against {
     }
 
     /// The site that is there, as far as it can be opened; `None` when there is none yet.
-    fn site(&self, new: &Index, files: &Files, console: &Console) -> Result<Option<Site>, Failure> {
+    fn site(&self, known: Option<Index>, new: &Index, files: &Files, console: &Console) -> Result<Option<Site>, Failure> {
         match self {
             // A folder that was named has to be there; the default one may be still to come.
             Self::Folder { folder, named } if *named || folder.join(INDEX).exists() => {
-                site_in_folder(folder, new, files).map(Some).map_err(|error| Failure::general(error.to_string()))
+                let known = known.filter(|_| !named);
+                site_in_folder(folder, known, new, files).map(Some).map_err(|error| Failure::general(error.to_string()))
             }
             Self::Folder { .. } | Self::Live(_) => Ok(None),
             Self::Target(target, name) => {

@@ -17,13 +17,20 @@ use std::path::Path;
 pub async fn live_site(target: &Target, record: &Record, new: &Index, files: &Files) -> Result<Site, Failed> {
     let mut index = record.index();
     index.files.retain(|row| !is_page(&row.path));
-    let old = read_rows(target, own_rows(&index, new).filter(|row| row.path != LEDGER)).await?;
+    let old = read_rows(target, own_rows(&index, new)).await?;
     site_beside(index, old, new, files).map_err(|error| Failed::Missing(error.to_string()))
 }
 
-/// The site in a folder. Documents that the new snapshot has as well are not read again.
-pub fn site_in_folder(folder: &Path, new: &Index, files: &Files) -> Result<Site, SiteError> {
-    let mut index = read_index(folder)?;
+/// The site in a folder, whose index may be known. Documents that the new snapshot has as well are not read again.
+pub fn site_in_folder(folder: &Path, known: Option<Index>, new: &Index, files: &Files) -> Result<Site, SiteError> {
+    match known.map(|index| site_of_index(folder, index, new, files)) {
+        Some(Ok(site)) => Ok(site),
+        // The folder may have been exchanged since its index was read.
+        _ => site_of_index(folder, read_index(folder)?, new, files),
+    }
+}
+
+fn site_of_index(folder: &Path, mut index: Index, new: &Index, files: &Files) -> Result<Site, SiteError> {
     index.files.retain(|row| !is_page(&row.path));
     for row in &mut index.files {
         // Compressed forms say nothing that the identity form does not.
@@ -33,9 +40,13 @@ pub fn site_in_folder(folder: &Path, new: &Index, files: &Files) -> Result<Site,
     site_beside(index, old, new, files)
 }
 
-/// The rows that the new snapshot does not have alike.
+/// The rows of what answers are made from that the new snapshot does not have alike.
 fn own_rows<'a>(index: &'a Index, new: &'a Index) -> impl Iterator<Item = &'a Row> {
-    index.files.iter().filter(|row| new.row(&row.path).is_none_or(|other| other.sha256 != row.sha256))
+    index
+        .files
+        .iter()
+        .filter(|row| row.path != LEDGER)
+        .filter(|row| new.row(&row.path).is_none_or(|other| other.sha256 != row.sha256))
 }
 
 /// A site whose other documents are those of the new snapshot.

@@ -19,12 +19,18 @@ use rayon::prelude::*;
 /// A view adds its files to the snapshot.
 type View = fn(&Catalog, &mut Snapshot);
 
-const VIEWS: &[View] =
-    &[v2::render, v1::render, active::render, history::render, openapi::render, site::render, ledger, redirect_map];
+/// What the interfaces answer from.
+const ANSWERS: &[View] = &[v2::render, v1::render, active::render, history::render, openapi::render, site::render, redirect_map];
+/// What the next build answers to.
+const RECORDS: &[View] = &[ledger];
 
-/// Everything that the interfaces answer from: every view of the table, side by side.
+/// Everything that the interfaces answer from.
 pub fn answers(catalog: &Catalog) -> Snapshot {
-    let parts = VIEWS.par_iter().map(|view| {
+    side_by_side(catalog, ANSWERS)
+}
+
+fn side_by_side(catalog: &Catalog, views: &[View]) -> Snapshot {
+    let parts = views.par_iter().map(|view| {
         let mut part = Snapshot::default();
         view(catalog, &mut part);
         part
@@ -32,10 +38,11 @@ pub fn answers(catalog: &Catalog) -> Snapshot {
     parts.reduce(Snapshot::default, Snapshot::merged)
 }
 
-/// The whole site: the answers, and the pages that a template makes of them. The problems are the template's.
+/// The whole site: the answers, the records, and the pages that a template makes of them. The problems are the template's.
 pub fn render(catalog: &Catalog, template: &Template) -> Result<Snapshot, Vec<Problem>> {
     let mut pages = Snapshot::default();
-    let (answers, made) = rayon::join(|| answers(catalog), || pages::render(catalog, template, &mut pages));
+    let (answers, made) =
+        rayon::join(|| side_by_side(catalog, &[ANSWERS, RECORDS].concat()), || pages::render(catalog, template, &mut pages));
     made.map(|()| answers.merged(pages))
 }
 
