@@ -8,6 +8,7 @@ use crate::words::{
 };
 use rayon::iter::Either;
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 
 /// A checked collection of releases. Drafts have been checked with the rest and left out.
@@ -427,7 +428,7 @@ impl<'a> Draft<'a> {
     fn finish(self) -> Option<Catalog> {
         let file = self.catalog?;
         let mut releases = self.releases();
-        releases.sort_by(|a, b| a.version.cmp(&b.version));
+        releases.par_sort_by(|a, b| a.version.cmp(&b.version));
         let channels = self.channels.iter().enumerate().map(|(index, name)| {
             let entry = file.channels.iter().find(|entry| entry.name.value == *name);
             let pin = entry.and_then(|entry| entry.pin.as_ref()).map(|(pin, reason)| (pin.value.clone(), reason.clone()));
@@ -454,15 +455,15 @@ impl<'a> Draft<'a> {
     }
 
     fn releases(&self) -> Vec<Release> {
-        let mut files: BTreeMap<&str, Vec<&Artifact>> = BTreeMap::new();
-        for file in &self.files {
-            files.entry(file.manifest.version.value.as_str()).or_default().push(&file.artifact);
-        }
-        let published = self.sources.manifests.iter().filter(|manifest| !manifest.draft);
+        // The files of a manifest stand together.
+        let groups = self.files.chunk_by(|a, b| std::ptr::eq(a.manifest, b.manifest));
+        let files: FxHashMap<&str, &[File<'_>]> =
+            groups.filter_map(|files| Some((files.first()?.manifest.version.value.as_str(), files))).collect();
+        let published = self.sources.manifests.par_iter().filter(|manifest| !manifest.draft);
         let release = |manifest: &Manifest| {
-            let files = files.remove(manifest.version.value.as_str()).unwrap_or_default();
+            let files = files.get(manifest.version.value.as_str()).copied().unwrap_or_default();
             let (mut artifacts, mut attachments): (Vec<Artifact>, Vec<Artifact>) =
-                files.into_iter().cloned().partition(|file| file.platform.is_some());
+                files.iter().map(|file| file.artifact.clone()).partition(|file| file.platform.is_some());
             artifacts.sort_by_key(|artifact| artifact.platform);
             attachments.sort_by(|a, b| a.filename.cmp(&b.filename));
             Release {

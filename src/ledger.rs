@@ -6,6 +6,7 @@ use crate::snapshot::{self, Damage, Index, LEDGER};
 use crate::source::{Manifest, Sources};
 use crate::words::{Guid, Reason, Sha256, Timestamp, Version, Word};
 use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,10 +174,11 @@ impl Published {
             .par_iter()
             .filter_map(|release| Some((release, serde_json::to_string(&frozen(release)).ok()?)))
             .collect();
-        let now: BTreeMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
+        let now: FxHashMap<&str, String> = now.into_iter().map(|(release, row)| (release.version.as_str(), row)).collect();
         let same = |row: &RawValue| named(row).and_then(|version| now.get(version)).is_some_and(|now| now == row.get());
         let is_there = |row: &RawValue| named(row).is_some_and(|version| now.contains_key(version));
-        for row in published.versions.iter().filter(|row| !same(row) && (is_there(row) || !self.is_claim)) {
+        let others = published.versions.par_iter().filter(|row| !same(row) && (is_there(row) || !self.is_claim));
+        for row in others.collect::<Vec<_>>() {
             match serde_json::from_str::<ReadFrozen>(row.get()) {
                 Ok(before) => check_release(&before, catalog, sources, problems),
                 Err(error) => problems.push(unreadable(&error)),

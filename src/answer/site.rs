@@ -112,7 +112,8 @@ pub(super) struct Target {
     key_at: usize,
     pub(super) size_bytes: Option<u64>,
     pub(super) disposition: HeaderValue,
-    pub(super) content_type: Box<str>,
+    /// Shared by all that have it.
+    pub(super) content_type: Arc<str>,
     pub(super) checksum: Option<HeaderValue>,
 }
 
@@ -168,16 +169,7 @@ impl Site {
         if !site.channels.iter().any(|channel| &*channel.name == words::Channel::STABLE) {
             return Err(wrong(SITE, format!("the channel `{}` is not there", words::Channel::STABLE)));
         }
-        for row in &map.rows {
-            let base = map.base_url.as_deref().unwrap_or(LOCAL_BASE);
-            if row.location.strip_prefix(base) != Some(&row.key) {
-                return Err(wrong(REDIRECTS, format!("`{}` of `{}` does not lie in the storage", row.filename, row.version)));
-            }
-            site.add_target(row, map.base_url.is_none())
-                .ok_or_else(|| wrong(REDIRECTS, format!("the row of `{}` of `{}`", row.filename, row.version)))?;
-        }
-        // Rows came one by one, and each list has room for as many again.
-        site.releases.iter_mut().for_each(|release| release.targets.shrink_to_fit());
+        site.add_targets(&map).map_err(|why| wrong(REDIRECTS, why))?;
         let active: ActiveTable<'_> = serde_json::from_slice(bytes(ACTIVE)?).map_err(|error| wrong(ACTIVE, error.to_string()))?;
         site.add_active(&active).map_err(|why| wrong(ACTIVE, why))?;
         if let Some(chosen) = &active.chosen {
@@ -440,32 +432,45 @@ impl Site {
         Ok(())
     }
 
-    fn add_target(&mut self, row: &redirects::Row<'_>, local: bool) -> Option<()> {
-        let release = *self.by_version.get(&*row.version)?;
-        StorageKey::parse(&row.key).ok()?;
-        let (recalled, version) =
-            self.releases.get(release).map(|release| (release.recalled.clone(), release.version.as_str().into()))?;
-        let target = Target {
-            platform: row.platform.map(Platform::parse).transpose().ok()?,
-            filename: row.filename.as_ref().into(),
-            location: HeaderValue::try_from(row.location.as_ref()).ok()?,
-            key_at: row.location.len().checked_sub(row.key.len())?,
-            size_bytes: row.size_bytes,
-            disposition: HeaderValue::try_from(format!("attachment; filename=\"{}\"", row.filename)).ok()?,
-            content_type: row.content_type.as_ref().into(),
-            checksum: row.sha256.map(HeaderValue::try_from).transpose().ok()?,
-        };
-        if local && !self.stored.get(&*row.key).is_some_and(|stored| stored.is_offered()) {
-            let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
-            let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
-            let headers = self.templates.of(policy, self.v2_access());
-            let recalled = recalled.map(|reason| (version, reason));
-            // Whoever is redirected here has been counted.
-            let why = Why::rule("an artifact from the edge's own store");
-            let stored = Stored::new(&target, &row.key, headers, recalled, Absent::NoSuchAddress, why)?;
-            self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
+    /// Where downloads lead to. The rows of a release stand together.
+    fn add_targets(&mut self, map: &ReadMap<'_>) -> Result<(), String> {
+        let base = map.base_url.as_deref().unwrap_or(LOCAL_BASE);
+        let mut content_types: Vec<Arc<str>> = Vec::new();
+        for rows in map.rows.chunk_by(|a, b| a.version == b.version) {
+            let release = rows.first().and_then(|row| self.by_version.get(&*row.version)).copied();
+            let mut targets = Vec::with_capacity(rows.len());
+            for row in rows {
+                if row.location.strip_prefix(base) != Some(&row.key) {
+                    return Err(format!("`{}` of `{}` does not lie in the storage", row.filename, row.version));
+                }
+                let target = Target::read(row, &mut content_types);
+                let known = release
+                    .zip(target)
+                    .filter(|(release, target)| map.base_url.is_some() || self.add_stored(row, *release, target).is_some());
+                let (_, target) = known.ok_or_else(|| format!("the row of `{}` of `{}`", row.filename, row.version))?;
+                targets.push(target);
+            }
+            if let Some(release) = release.and_then(|release| self.releases.get_mut(release)) {
+                release.targets.append(&mut targets);
+            }
         }
-        self.releases.get_mut(release)?.targets.push(target);
+        Ok(())
+    }
+
+    /// The artifact itself, which the edge serves; of several releases that have it, one that is offered comes first.
+    fn add_stored(&mut self, row: &redirects::Row<'_>, release: usize, target: &Target) -> Option<()> {
+        if self.stored.get(&*row.key).is_some_and(|stored| stored.is_offered()) {
+            return Some(());
+        }
+        let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
+        let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
+        let headers = self.templates.of(policy, self.v2_access());
+        let release = self.releases.get(release)?;
+        let recalled = release.recalled.clone().map(|reason| (release.version.as_str().into(), reason));
+        // Whoever is redirected here has been counted.
+        let why = Why::rule("an artifact from the edge's own store");
+        let stored = Stored::new(target, &row.key, headers, recalled, Absent::NoSuchAddress, why)?;
+        self.stored.insert(row.key.as_ref().into(), Arc::new(stored));
         Some(())
     }
 
@@ -494,6 +499,27 @@ impl Site {
 }
 
 impl Target {
+    /// What a row of the map says; `content_types` are those that were read, because there are few.
+    fn read(row: &redirects::Row<'_>, content_types: &mut Vec<Arc<str>>) -> Option<Self> {
+        StorageKey::parse(&row.key).ok()?;
+        let known = content_types.iter().find(|known| ***known == *row.content_type).cloned();
+        let content_type = known.unwrap_or_else(|| {
+            let new: Arc<str> = row.content_type.as_ref().into();
+            content_types.push(Arc::clone(&new));
+            new
+        });
+        Some(Self {
+            platform: row.platform.map(Platform::parse).transpose().ok()?,
+            filename: row.filename.as_ref().into(),
+            location: HeaderValue::try_from(row.location.as_ref()).ok()?,
+            key_at: row.location.len().checked_sub(row.key.len())?,
+            size_bytes: row.size_bytes,
+            disposition: HeaderValue::try_from(["attachment; filename=\"", &*row.filename, "\""].concat()).ok()?,
+            content_type,
+            checksum: row.sha256.map(HeaderValue::try_from).transpose().ok()?,
+        })
+    }
+
     /// Where its bytes lie below the storage's base.
     pub(super) fn key(&self) -> &str {
         self.location.to_str().ok().and_then(|location| location.get(self.key_at..)).unwrap_or_default()
