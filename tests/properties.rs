@@ -5,6 +5,8 @@
 mod common;
 
 use agent_releases::answer::{Request, Secrets, Site, answer, questions};
+use agent_releases::compile::{Baseline, Options, compile};
+use agent_releases::plan::plan;
 use agent_releases::words::{Version, Word};
 use common::{compiler, compiler_ok, copy_files, data};
 use http::header::LOCATION;
@@ -356,4 +358,110 @@ fn random_bytes_never_make_the_compiler_panic() {
             Ok(())
         })
         .expect("the property holds");
+}
+
+/// The site of a collection with its manifests edited, as if nothing had been published before; `None` when a rule refuses it.
+fn edited(collection: &str, edit: &mut dyn FnMut(&str, String) -> String) -> Option<Site> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let releases = folder.path().join("releases");
+    copy_files(&data().join("good").join(collection), &releases);
+    for entry in fs::read_dir(&releases).expect("readable") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if name.ends_with(".yaml") && name != "catalog.yaml" {
+            let text = fs::read_to_string(&path).expect("text");
+            fs::write(&path, edit(&name, text)).expect("written");
+        }
+    }
+    let (artifacts, out) = (folder.path().join("artifacts"), folder.path().join("dist"));
+    let options = Options {
+        releases,
+        artifacts,
+        out,
+        template: None,
+        previous: Baseline::None,
+        thoroughness: Default::default(),
+        strict: false,
+    };
+    let built = compile(&options).ok()?.answers();
+    Some(Site::new(&built.index, &built.files(), true).expect("a site"))
+}
+
+/// One of the things that are done to a release.
+fn change(text: String, what: usize) -> String {
+    let without =
+        |key: &str| text.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect::<String>();
+    let with = |key: &str, value: &str| format!("{}{key} {value}\n", without(key));
+    match what {
+        0 => with("active:", "true"),
+        1 => with("active:", "false"),
+        2 => with("yanked:", "broken"),
+        3 => with("recalled:", "broken"),
+        4 => without("yanked:"),
+        5 => without("guid:"),
+        6 => match text.split_once("sha256: ") {
+            Some((head, tail)) => format!("{head}sha256: {}{}", if tail.starts_with('0') { '1' } else { '0' }, &tail[1..]),
+            None => text,
+        },
+        7 => with("channels:", "[beta]"),
+        8 => with("channels:", "[stable, beta]"),
+        9 => with("published_at:", "2020-02-02T02:02:02Z"),
+        10 => with("draft:", "true"),
+        _ => text,
+    }
+}
+
+#[test]
+fn a_plan_lists_the_answers_that_differ_and_no_others() {
+    let headers = HeaderMap::new();
+    let given = |site: &Site, question: &str| {
+        let request = Request::new(&Method::GET, question, &headers).knowing(Secrets::trusting(), || 0);
+        let answer = answer(site, &request);
+        let mut headers = answer.headers;
+        headers.remove("x-release-snapshot");
+        (answer.status, headers, answer.body.to_bytes())
+    };
+    let (mut refused, mut differences) = (0, 0);
+    for collection in ["active", "v1", "kitchen-sink", "mixed", "no-storage", "required"] {
+        let before = edited(collection, &mut |_, text| text).expect("a good collection");
+        let strategy = proptest::collection::vec((any::<proptest::sample::Index>(), 0..11usize), 1..4);
+        let property = |edits: Vec<(proptest::sample::Index, usize)>| {
+            let names: Vec<String> = manifests_of(collection);
+            let edits: Vec<(&String, usize)> = edits.iter().map(|(at, what)| (at.get(&names), *what)).collect();
+            let mut edit = |name: &str, text: String| {
+                edits.iter().filter(|(edited, _)| *edited == name).fold(text, |text, (_, what)| change(text, *what))
+            };
+            let Some(after) = edited(collection, &mut edit) else { return None };
+            let all: BTreeSet<String> = questions(&before).into_iter().chain(questions(&after)).collect();
+            let differing: Vec<&String> =
+                all.iter().filter(|question| given(&before, question) != given(&after, question)).collect();
+            let plan = plan(Some(&before), &after);
+            let listed: Vec<&String> = plan.changes.iter().map(|change| &change.address).collect();
+            assert_eq!(listed, differing, "{collection}: {edits:?}");
+            assert_eq!(plan.questions, all.len(), "{collection}: {edits:?}");
+            Some(listed.len())
+        };
+        let run = std::cell::RefCell::new((0, 0));
+        runner(60)
+            .run(&strategy, |edits| {
+                match property(edits) {
+                    Some(count) => run.borrow_mut().1 += count,
+                    None => run.borrow_mut().0 += 1,
+                }
+                Ok(())
+            })
+            .expect("the property holds");
+        let (not, changed) = run.into_inner();
+        (refused, differences) = (refused + not, differences + changed);
+    }
+    assert!(refused < 180 && differences > 2_000, "{refused} of 360 refused, {differences} differences");
+}
+
+/// The names of a collection's manifests.
+fn manifests_of(collection: &str) -> Vec<String> {
+    let entries = fs::read_dir(data().join("good").join(collection)).expect("readable");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".yaml") && name != "catalog.yaml").collect();
+    names.sort();
+    names
 }
