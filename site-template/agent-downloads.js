@@ -268,6 +268,32 @@ function sizeInWords(bytes, language) {
   });
 }
 
+/** What has the focus is found again by its name. */
+const named = (name) => ({ "id": (name = plain(name)), "aria-label": name });
+
+/** Makes the nodes of a text that can be copied: its title, the text itself, and the button. */
+const copying = (host, text, say) => (platform, what, title, command) => {
+  const shown = el(`code.command.${what}`, { dir: "ltr" }, command);
+  const click = async () => {
+    let failed;
+    try {
+      await navigator.clipboard.writeText(command);
+    } catch {
+      // Pages without TLS have only the older way, which needs a selection.
+      getSelection().selectAllChildren(shown);
+      failed = !document.execCommand("copy");
+    }
+    const done = failed ? "copyFailed" : "copied";
+    control.textContent = text(done);
+    say(done);
+    setTimeout(() => (control.textContent = text("copy")), SHOWN_COPIED);
+    failed || tell(host, "copy", { platform, what, text: command });
+  };
+  const name = text("copyWhat", { what: title, platform: text(platform) });
+  const control = el("button.copy", { click }, named(name), text("copy"));
+  return [el("p.title", title), el("div.step", shown, control)];
+};
+
 /** The nodes that show a view, with the texts that `text` gives. Nothing outside them changes but through the listeners. */
 function draw(host, view, text, say) {
   const { state, release } = view ?? {};
@@ -275,8 +301,7 @@ function draw(host, view, text, say) {
   const language = languageOf(host);
   const time = release && timeOfDay(release.ends, host);
 
-  // What has the focus is found again by its name.
-  const named = (name) => ({ "id": (name = plain(name)), "aria-label": name });
+  const copyable = copying(host, text, say);
   const button = (id) => el(`button.${id}`, { id, click: () => host.refresh() }, text(id));
   const banner = (name, values, ...more) => el(`div.banner.${name}`, el("p", text(name, values)), more);
 
@@ -286,26 +311,6 @@ function draw(host, view, text, say) {
     const label = text(platform);
     const name = text("downloadFor", { platform: label });
     const details = text("details");
-
-    const copyable = (what, title, command) => {
-      const shown = el(`code.command.${what}`, { dir: "ltr" }, command);
-      const click = async () => {
-        let done = "copied";
-        try {
-          await navigator.clipboard.writeText(command);
-        } catch {
-          // Pages without TLS have only the older way, which needs a selection.
-          getSelection().selectAllChildren(shown);
-          if (!document.execCommand("copy")) done = "copyFailed";
-        }
-        control.textContent = text(done);
-        say(done);
-        setTimeout(() => (control.textContent = text("copy")), SHOWN_COPIED);
-        if (done === "copied") tell(host, "copy", { platform, what, text: command });
-      };
-      const control = el("button.copy", { click }, named(text("copyWhat", { what: title, platform: label })), text("copy"));
-      return [el("p.title", title), el("div.step", shown, control)];
-    };
 
     return el(
       `li.artifact${primary}`,
@@ -335,9 +340,9 @@ function draw(host, view, text, say) {
           "details",
           { id: platform, ...(host.shadowRoot.querySelector(`#${platform}[open]`) && { open: "" }) },
           el("summary", named(`${details}, ${label}`), details),
-          hash ? copyable("hash", text("hash"), hash) : el("p.title", text("noHash")),
+          hash ? copyable(platform, "hash", text("hash"), hash) : el("p.title", text("noHash")),
           commands(file, link).map(([what, command, shell, answer]) =>
-            copyable(what, text(what, { shell: text(shell), answer }), command),
+            copyable(platform, what, text(what, { shell: text(shell), answer }), command),
           ),
         ),
     );
@@ -349,7 +354,7 @@ function draw(host, view, text, say) {
     return [
       el(
         "div.header",
-        el("p.version", { "role": "heading", "aria-level": 2 }, text("version", release)),
+        el("h2.version", text("version", release)),
         date &&
           el(
             "time.meta",

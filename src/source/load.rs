@@ -53,18 +53,7 @@ const DEEPEST: usize = 32;
 
 /// Reads all sources of a folder. Problems do not stop it: what could be read is returned with them.
 pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
-    let root = match folder.canonicalize() {
-        Ok(root) if root.is_dir() => root,
-        Ok(_) => {
-            problems.push(Problem::of_file(folder.display(), "not a folder; releases live in a folder with a catalog.yaml"));
-            return None;
-        }
-        Err(error) => {
-            problems
-                .push(Problem::of_file(folder.display(), format!("cannot be read: {error}; name the folder with --releases")));
-            return None;
-        }
-    };
+    let root = root_of(folder, "releases live in a folder with a catalog.yaml, which --releases names", problems)?;
     let (names, notes) = list(&root, folder, problems)?;
     let (catalog, stems): (Vec<_>, Vec<_>) = names.into_iter().partition(|(name, _)| name == CATALOG);
     if stems.len() > MAX_RELEASES {
@@ -225,6 +214,17 @@ fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &m
             None
         }
     }
+}
+
+/// Where a folder really lies, past all links; else there is a problem, which ends with the way out.
+pub(super) fn root_of(folder: &Path, way_out: &str, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let wrong = match folder.canonicalize() {
+        Ok(root) if root.is_dir() => return Some(root),
+        Ok(_) => "is not a folder".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    problems.push(Problem::of_file(folder.display(), format!("{wrong}; {way_out}")));
+    None
 }
 
 /// Following a link out of the folder would compile what nobody reviewed.

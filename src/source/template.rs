@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is where sources are read")]
 
-use super::load::{read_short, read_source, stays_inside};
+use super::load::{read_short, read_source, root_of, stays_inside};
 use crate::problem::{Problem, escaped};
 use crate::words::{FileName, Word};
 use std::borrow::Cow;
@@ -70,18 +70,7 @@ impl Template {
     /// include or to name as assets, and is nobody's business otherwise. Problems do not stop it.
     pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Self {
         let mut template = Self::default();
-        let root = match folder.canonicalize() {
-            Ok(root) if root.is_dir() => root,
-            Ok(_) => {
-                problems.push(Problem::of_file(folder.display(), "is not a folder; name the template's folder with --template"));
-                return template;
-            }
-            Err(error) => {
-                let message = format!("cannot be read: {error}; name the template's folder with --template");
-                problems.push(Problem::of_file(folder.display(), message));
-                return template;
-            }
-        };
+        let Some(root) = root_of(folder, "name the template's folder with --template", problems) else { return template };
         for entry in walkdir::WalkDir::new(folder).min_depth(1).max_depth(1).sort_by_file_name() {
             let entry = match entry {
                 Ok(entry) => entry,
