@@ -148,8 +148,9 @@ async function ask(address, token, signal) {
   });
   const { status, ok } = response;
   const document = await response.json().catch(() => must(!ok && !signal.aborted));
-  // Another 404 is somebody else's, of a proxy or for a wrong address.
-  const text = status === 404 && (document?.detail ? "nothing" : document?.error?.code === "not_found" && "empty");
+  // Another 404 is somebody else's, such as a proxy's, or Active's "Not Found" for a wrong address. V2 says the same of that as
+  // of a channel without a release.
+  const text = status === 404 && (document?.detail?.[2] === " " ? "nothing" : document?.error?.code === "not_found" && "empty");
   if (!ok) return { state: text ? "empty" : status === 401 ? "unauthorized" : "error", status, text };
   must(document.version.match(/^\d[\w.-]{0,63}$/));
   const release = (document.guid ? readActive : readV2)(document, address, token);
@@ -204,7 +205,7 @@ function commands({ platform, filename, hash, signed }, url) {
     ["fetch", (signed || !windows) && fetching && "curl" + fetching, "terminal"],
     ["verify", hash && verify, shell, windows ? "True" : "OK"],
     ["install", install, shell],
-  ].filter(([, command]) => command);
+  ].filter((row) => row[1]);
 }
 
 /**

@@ -117,8 +117,7 @@ function rowOf(row) {
   badge.hidden = row.state === "published";
   badge.dataset.state = badge.textContent = row.state;
   repeat(slot("channels"), row.channels, (copy, channel) => (copy.textContent = channel));
-  const offered = Object.keys(row.state === "recalled" ? {} : row.artifacts)
-    .filter((platform) => row.artifacts[platform].download_url.startsWith("/v2/agent-releases/"));
+  const offered = Object.keys(row.state === "recalled" ? {} : row.artifacts);
   repeat(slot("downloads"), offered, (copy, platform) => {
     copy.textContent = form.platform.querySelector(`[value=${platform}]`).text;
     copy.href = row.artifacts[platform].download_url;

@@ -5,7 +5,7 @@ use crate::catalog::{self, Catalog};
 use crate::exports;
 use crate::ledger::Published;
 use crate::problem::{Problem, Severity};
-use crate::snapshot::{Built, Damage, Index, Previous, Snapshot, Written, finish_swap, read_index, write};
+use crate::snapshot::{Built, Damage, Index, Previous, Snapshot, Written, finish_swap, read_by_index, write};
 use crate::source::{self, Template};
 use crate::views;
 use std::path::{Path, PathBuf};
@@ -42,9 +42,6 @@ pub enum Baseline {
     None,
 }
 
-/// How often a ledger is read again while its folder is being exchanged.
-const TRIES: u32 = 10;
-
 /// A finished compilation.
 pub struct Compiled {
     /// What was compiled.
@@ -53,14 +50,17 @@ pub struct Compiled {
     pub warnings: Vec<Problem>,
     /// How many artifacts were there and checked.
     pub artifacts: usize,
-    /// The index that was read of the folder in the options' `out`, if there is one and its ledger was asked for.
-    pub index: Option<Index>,
     /// What its pages are made of.
     template: Template,
 }
 
 /// Compiles the sources of a folder; every problem at once, or none but warnings.
 pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
+    compile_beside(options).map(|(compiled, _)| compiled)
+}
+
+/// As [`compile`], with the index that was read of the folder in the options' `out`, if there is one and its ledger was asked for.
+pub fn compile_beside(options: &Options) -> Result<(Compiled, Option<Index>), Vec<Problem>> {
     let mut problems = Vec::new();
     let template = options.template.as_deref().map_or_else(Template::default, |folder| Template::load(folder, &mut problems));
     if options.template.is_some() {
@@ -92,7 +92,7 @@ pub fn compile(options: &Options) -> Result<Compiled, Vec<Problem>> {
     rayon::spawn(move || drop(sources));
     let fine = problems.iter().all(|problem| problem.severity() == Severity::Warning);
     let Some((catalog, artifacts)) = checked.filter(|_| fine) else { return Err(problems) };
-    Ok(Compiled { catalog, warnings: problems, artifacts, index, template })
+    Ok((Compiled { catalog, warnings: problems, artifacts, template }, index))
 }
 
 /// The ledgers of what is published: that of the folder that is being replaced, and that of another snapshot if the
@@ -115,7 +115,7 @@ fn ledgers(options: &Options) -> Result<(Vec<Published>, Option<Index>), Problem
     let (mut ledgers, mut of_out) = (Vec::new(), None);
     for folder in folders {
         let named = matches!(&options.previous, Baseline::Folder(other) if other == folder);
-        match ledger_of(folder) {
+        match read_by_index(folder, None, |index| Published::read(folder, index)) {
             Ok((ledger, index)) => {
                 ledgers.push(ledger);
                 of_out = (folder == options.out).then_some(index);
@@ -127,19 +127,6 @@ fn ledgers(options: &Options) -> Result<(Vec<Published>, Option<Index>), Problem
     Ok((ledgers, of_out))
 }
 
-/// The ledger in a folder; read again when the folder was exchanged between its index and its ledger.
-fn ledger_of(folder: &Path) -> Result<(Published, Index), Damage> {
-    let mut tries = 0;
-    loop {
-        let index = read_index(folder)?;
-        match Published::read(folder, &index) {
-            Err(damage) if tries == TRIES || read_index(folder).is_ok_and(|now| now.id == index.id) => return Err(damage),
-            Err(_) => tries += 1,
-            Ok(ledger) => return Ok((ledger, index)),
-        }
-    }
-}
-
 fn damaged(damage: Damage) -> Problem {
     Problem::general(format!(
         "{damage}; its ledger says what is published, so restore it, or move the folder away and name a good one with `build --previous DIR`"
@@ -147,9 +134,15 @@ fn damaged(damage: Damage) -> Problem {
 }
 
 impl Compiled {
-    /// The snapshot without its pages: what the interfaces answer from.
+    /// What the interfaces answer from: the snapshot without its pages and without what is kept for the next build, under an
+    /// id that is nobody else's.
     pub fn answers(&self) -> Built {
         views::answers(&self.catalog).finish()
+    }
+
+    /// Fills in every page, and keeps none.
+    pub fn check_pages(&self) -> Result<(), Vec<Problem>> {
+        views::check_pages(&self.catalog, &self.template)
     }
 
     /// The snapshot, in memory; the problems are those of the pages' template.

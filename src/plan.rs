@@ -1,6 +1,6 @@
 //! Every public answer that would change: two sites, every question, what differs.
 
-use crate::answer::{Answer, Request, Secrets, Site, answer, differing_questions, questions};
+use crate::answer::{Answer, Request, Secrets, Site, answer, differing_questions, is_stored, questions};
 use crate::words::Channel;
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, Method};
@@ -56,7 +56,8 @@ pub fn plan(before: Option<&Site>, after: &Site) -> Plan {
     // What only the site before knows is a question too.
     let known: BTreeSet<&String> = asked.iter().collect();
     gone.retain(|address| !known.contains(address));
-    Plan { questions: count + gone.len(), changes: changes(Some(before), after, asked.into_iter().chain(gone).collect()) }
+    let count = count + gone.iter().filter(|address| !is_stored(after, address)).count();
+    Plan { questions: count, changes: changes(Some(before), after, asked.into_iter().chain(gone).collect()) }
 }
 
 fn changes(before: Option<&Site>, after: &Site, mut asked: Vec<String>) -> Vec<Change> {

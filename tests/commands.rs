@@ -548,25 +548,26 @@ fn what_is_active_above_the_pin_is_worth_a_look() {
 fn mistakes_of_a_template_are_named_where_they_are() {
     let folder = published();
     let pages = folder.path().join("pages");
-    // Files, the command that finds it, and what is said.
-    type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    // Files, and what is said.
+    type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str);
     let mistakes: [Mistake<'_>; 6] = [
-        (&[("index.html", "{% if %}")], "check", "pages/index.html:1: syntax error"),
-        (&[("style.css", "{% if %}")], "check", "pages/style.css:1: syntax error"),
+        (&[("index.html", "{% if %}")], "pages/index.html:1: syntax error"),
+        (&[("style.css", "{% if %}")], "pages/style.css:1: syntax error"),
         (
             &[("index.html", "a\n{% include \"part.html\" %}"), ("part.html", "a\nb\n{{ nobody }}")],
-            "build",
             "pages/part.html:3: undefined value",
         ),
-        (&[("index.html", "{{ nobody }}"), ("docs.html", "{{ nobody }}")], "build", "2 problems"),
-        (&[("index.html", "{{ asset(\"nothing.js\") }}")], "build", "there is no asset `nothing.js`; there are "),
-        (&[("style.css", "{{ asset(\"nothing.png\") }}")], "build", "there is no asset `nothing.png`; there are "),
+        (&[("index.html", "{{ nobody }}"), ("docs.html", "{{ nobody }}")], "2 problems"),
+        (&[("index.html", "{{ asset(\"nothing.js\") }}")], "there is no asset `nothing.js`; there are "),
+        (&[("style.css", "{{ asset(\"nothing.png\") }}")], "there is no asset `nothing.png`; there are "),
     ];
-    for (files, command, expected) in mistakes {
+    for (files, expected) in mistakes {
         fs::create_dir(&pages).expect("made");
         files.iter().for_each(|(name, text)| fs::write(pages.join(name), text).expect("written"));
-        let output = run(&folder, &format!("{command} --template pages"));
-        assert!(output.starts_with("exit 1\n") && output.contains(expected), "{command} {expected}: {output}");
+        for command in ["check", "build"] {
+            let output = run(&folder, &format!("{command} --template pages"));
+            assert!(output.starts_with("exit 1\n") && output.contains(expected), "{command} {expected}: {output}");
+        }
         fs::remove_dir_all(&pages).expect("removed");
     }
     assert!(run(&folder, "build --template pages").contains("pages: cannot be read"));
@@ -574,8 +575,64 @@ fn mistakes_of_a_template_are_named_where_they_are() {
     assert!(run(&folder, "build --template pages").contains("pages: is not a folder"));
     fs::remove_file(&pages).expect("removed");
     fs::create_dir(&pages).expect("made");
+    fs::create_dir(pages.join("drafts")).expect("made");
+    assert!(run(&folder, "check --template pages").starts_with("exit 0\n"), "folders are nobody's business");
     std::os::unix::fs::symlink(folder.path().join("releases/catalog.yaml"), pages.join("catalog.yaml")).expect("linked");
     assert!(run(&folder, "build --template pages").contains("pages/catalog.yaml: is a link that leaves the folder"));
+}
+
+#[test]
+fn a_page_that_is_too_long_is_refused_by_check_as_well() {
+    let folder = published();
+    fs::write(folder.path().join("releases/1.0.0.md"), "- `a`\n".repeat(100_000)).expect("written");
+    for command in ["check", "build"] {
+        let output = run(&folder, command);
+        assert!(
+            output.starts_with("exit 1\n") && output.contains("/releases/1.0.0/: the page would have "),
+            "{command}: {output}"
+        );
+    }
+}
+
+#[test]
+fn the_logo_and_an_asset_of_the_template_may_share_a_name() {
+    let folder = published();
+    let (releases, pages) = (folder.path().join("releases"), folder.path().join("pages"));
+    let catalog = fs::read_to_string(releases.join("catalog.yaml")).expect("text");
+    fs::write(releases.join("catalog.yaml"), format!("{catalog}page: {{ logo: logo.svg }}\n")).expect("written");
+    fs::write(releases.join("logo.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").expect("written");
+    fs::create_dir(&pages).expect("made");
+    fs::write(pages.join("logo.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1\"/>").expect("written");
+    fs::write(pages.join("style.css"), "a { background: url({{ asset(\"logo.svg\") }}) }").expect("written");
+    compiler_ok(folder.path(), &["build", "--template", "pages", "--out", "site"]);
+    let assets: Vec<_> =
+        fs::read_dir(folder.path().join("site/public/assets")).expect("assets").map(|entry| entry.expect("one").path()).collect();
+    let logos: Vec<String> =
+        assets.iter().filter_map(|path| path.to_str()?.split_once("assets/logo.")).map(|(_, name)| name.to_owned()).collect();
+    assert_eq!(logos.len(), 2, "{logos:?}");
+    let style = assets.iter().find(|path| path.extension().is_some_and(|ending| ending == "css")).expect("the style");
+    let style = fs::read_to_string(style).expect("text");
+    let page = fs::read_to_string(folder.path().join("site/public/index.html")).expect("text");
+    let named =
+        |text: &str| logos.iter().filter(|name| text.contains(&format!("/assets/logo.{name}"))).cloned().collect::<Vec<_>>();
+    assert_eq!((named(&style).len(), named(&page).len()), (1, 1));
+    assert_ne!(named(&style), named(&page));
+}
+
+#[test]
+fn an_index_of_before_an_exchange_is_read_again() {
+    let folder = published();
+    let out = folder.path().join("dist");
+    let old = agent_releases::snapshot::read_index(&out).expect("an index");
+    let (id, catalog) = (old.id.clone(), folder.path().join("releases/catalog.yaml"));
+    let text = fs::read_to_string(&catalog).expect("text");
+    let kept = text.lines().filter(|line| !line.starts_with("product:")).map(|line| format!("{line}\n")).collect::<String>();
+    fs::write(&catalog, format!("{kept}product: Renamed\n")).expect("written");
+    compiler_ok(folder.path(), &["build"]);
+    let (new, files) = Default::default();
+    let site = agent_releases::publish::against::site_in_folder(&out, Some(old), &new, &files).expect("a site");
+    assert_ne!(site.id(), id);
+    assert_eq!(site.product(), "Renamed");
 }
 
 #[test]

@@ -361,7 +361,7 @@ fn random_bytes_never_make_the_compiler_panic() {
 }
 
 /// The site of a collection with its manifests edited, as if nothing had been published before; `None` when a rule refuses it.
-fn edited(collection: &str, edit: &mut dyn FnMut(&str, String) -> String) -> Option<Site> {
+fn edited(collection: &str, is_local: bool, edit: &mut dyn FnMut(&str, String) -> String) -> Option<Site> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let releases = folder.path().join("releases");
     copy_files(&data().join("good").join(collection), &releases);
@@ -371,6 +371,11 @@ fn edited(collection: &str, edit: &mut dyn FnMut(&str, String) -> String) -> Opt
         if name.ends_with(".yaml") && name != "catalog.yaml" {
             let text = fs::read_to_string(&path).expect("text");
             fs::write(&path, edit(&name, text)).expect("written");
+        }
+        if name == "catalog.yaml" && is_local {
+            let text = fs::read_to_string(&path).expect("text");
+            let kept = text.lines().filter(|line| !line.contains("base_url:") && !line.starts_with("storage:"));
+            fs::write(&path, kept.map(|line| format!("{line}\n")).collect::<String>()).expect("written");
         }
     }
     let (artifacts, out) = (folder.path().join("artifacts"), folder.path().join("dist"));
@@ -422,8 +427,10 @@ fn a_plan_lists_the_answers_that_differ_and_no_others() {
         (answer.status, headers, answer.body.to_bytes())
     };
     let (mut refused, mut differences) = (0, 0);
-    for collection in ["active", "v1", "kitchen-sink", "mixed", "no-storage", "required"] {
-        let before = edited(collection, &mut |_, text| text).expect("a good collection");
+    let remote = ["active", "v1", "kitchen-sink", "mixed", "no-storage", "required"].map(|collection| (collection, false));
+    // Without a storage the edge serves artifacts itself, and releases share some.
+    for (collection, is_local) in remote.into_iter().chain([("active", true)]) {
+        let before = edited(collection, is_local, &mut |_, text| text).expect("a good collection");
         let strategy = proptest::collection::vec((any::<proptest::sample::Index>(), 0..11usize), 1..4);
         let property = |edits: Vec<(proptest::sample::Index, usize)>| {
             let names: Vec<String> = manifests_of(collection);
@@ -431,7 +438,7 @@ fn a_plan_lists_the_answers_that_differ_and_no_others() {
             let mut edit = |name: &str, text: String| {
                 edits.iter().filter(|(edited, _)| *edited == name).fold(text, |text, (_, what)| change(text, *what))
             };
-            let Some(after) = edited(collection, &mut edit) else { return None };
+            let Some(after) = edited(collection, is_local, &mut edit) else { return None };
             let all: BTreeSet<String> = questions(&before).into_iter().chain(questions(&after)).collect();
             let differing: Vec<&String> =
                 all.iter().filter(|question| given(&before, question) != given(&after, question)).collect();
@@ -454,7 +461,7 @@ fn a_plan_lists_the_answers_that_differ_and_no_others() {
         let (not, changed) = run.into_inner();
         (refused, differences) = (refused + not, differences + changed);
     }
-    assert!(refused < 180 && differences > 2_000, "{refused} of 360 refused, {differences} differences");
+    assert!(refused < 210 && differences > 2_000, "{refused} of 420 refused, {differences} differences");
 }
 
 /// The names of a collection's manifests.

@@ -2,7 +2,7 @@
 
 use super::document::etag;
 use super::error::Refusal;
-use super::headers::{CHECKSUM, insert};
+use super::headers::{CHECKSUM, insert, same_but_for_snapshot};
 use super::negotiate;
 use super::request::Request;
 use super::site::Target;
@@ -72,6 +72,12 @@ impl Stored {
     /// Whether a release that is not recalled offers it.
     pub(super) fn is_offered(&self) -> bool {
         self.recalled.is_none()
+    }
+
+    /// Whether both are answered alike, the snapshot's own id aside.
+    pub(super) fn answers_like(&self, other: &Self) -> bool {
+        (self.size_bytes, &self.recalled) == (other.size_bytes, &other.recalled)
+            && same_but_for_snapshot(&self.headers, &other.headers)
     }
 }
 

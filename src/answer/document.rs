@@ -1,6 +1,6 @@
 //! Documents ready to be sent: their bytes, their tags, and their other forms.
 
-use super::headers::SNAPSHOT;
+use super::headers::same_but_for_snapshot;
 use super::{Answer, Body, Why, negotiate};
 use crate::policy::Access;
 use crate::snapshot::Encoding;
@@ -37,14 +37,7 @@ pub(super) struct StaticDocument {
 /// Equal in everything but the snapshot that they belong to.
 impl PartialEq for StaticDocument {
     fn eq(&self, other: &Self) -> bool {
-        let said = |headers: &HeaderMap| {
-            headers
-                .iter()
-                .filter(|(name, _)| *name != SNAPSHOT)
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<Vec<_>>()
-        };
-        self.identity == other.identity && self.access == other.access && said(&self.headers) == said(&other.headers)
+        self.identity == other.identity && self.access == other.access && same_but_for_snapshot(&self.headers, &other.headers)
     }
 }
 

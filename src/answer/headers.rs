@@ -107,3 +107,9 @@ pub(super) fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
         headers.insert(name, value);
     }
 }
+
+/// Whether both say the same, in the same order, the id of the snapshot aside.
+pub(super) fn same_but_for_snapshot(a: &HeaderMap, b: &HeaderMap) -> bool {
+    let said = |(name, _): &(&HeaderName, &HeaderValue)| *name != SNAPSHOT;
+    a.iter().filter(said).eq(b.iter().filter(said))
+}

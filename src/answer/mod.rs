@@ -32,7 +32,7 @@ pub use error::{Refusal, refuse};
 pub use family::Family;
 pub use keys::{BadLine, Keys};
 pub use presign::Credentials;
-pub use questions::{differing_questions, questions};
+pub use questions::{differing_questions, is_stored, questions};
 pub use request::{Field, Request};
 pub use secrets::Secrets;
 pub use signing::Links;

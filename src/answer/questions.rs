@@ -20,7 +20,13 @@ pub fn questions(site: &Site) -> Vec<String> {
     for release in site.releases() {
         of_release(site, release, |question| all.push(question.to_string()));
     }
+    all.extend(site.all_stored().map(|stored| format!("{LOCAL_BASE}{}", stored.key)));
     all
+}
+
+/// Whether an address is that of an artifact in the edge's own store: releases may share one.
+pub fn is_stored(site: &Site, address: &str) -> bool {
+    address.strip_prefix(LOCAL_BASE).is_some_and(|key| site.stored(key).is_some())
 }
 
 /// The questions whose answers may differ from another site's, and how many there are in all. Releases and documents
@@ -47,6 +53,10 @@ pub fn differing_questions(site: &Site, other: &Site) -> (usize, Vec<String>) {
     for release in site.releases() {
         let differs = !alike || other.release(release.version.as_str()).is_none_or(|(_, other)| other != release);
         of_release(site, release, |question| take(question, differs));
+    }
+    for stored in site.all_stored() {
+        let differs = !alike || other.stored(&stored.key).is_none_or(|other| !other.answers_like(stored));
+        take(format_args!("{LOCAL_BASE}{}", stored.key), differs);
     }
     (count, asked)
 }
@@ -130,8 +140,5 @@ fn of_release(site: &Site, release: &Release, mut take: impl FnMut(Arguments<'_>
         }
         let folder = platform.map_or("files", Platform::folder);
         take(format_args!("/v2/agent-releases/{version}/download/{folder}/{}", target.filename));
-        if let Some(location) = target.location.to_str().ok().filter(|location| location.starts_with(LOCAL_BASE)) {
-            take(format_args!("{location}"));
-        }
     }
 }

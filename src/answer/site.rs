@@ -289,7 +289,7 @@ impl Site {
 
     /// The document at a path; a page is that of its folder, whether its file is named or not.
     pub(super) fn document(&self, path: &str) -> Option<&StaticDocument> {
-        let named = || self.documents.get(path.strip_suffix(PAGE)?);
+        let named = || self.documents.get(path.strip_suffix(PAGE).filter(|folder| folder.ends_with('/'))?);
         self.documents.get(path).or_else(named)
     }
 
@@ -321,6 +321,11 @@ impl Site {
 
     pub(super) fn stored(&self, key: &str) -> Option<&Arc<Stored>> {
         self.stored.get(key)
+    }
+
+    /// The artifacts that the edge serves from its own store, each once.
+    pub(super) fn all_stored(&self) -> impl Iterator<Item = &Stored> {
+        self.stored.values().map(|stored| &**stored)
     }
 
     pub(super) fn channels(&self) -> &[Channel] {
@@ -437,35 +442,35 @@ impl Site {
         let base = map.base_url.as_deref().unwrap_or(LOCAL_BASE);
         let mut content_types: Vec<Arc<str>> = Vec::new();
         for rows in map.rows.chunk_by(|a, b| a.version == b.version) {
-            let release = rows.first().and_then(|row| self.by_version.get(&*row.version)).copied();
             let mut targets = Vec::with_capacity(rows.len());
             for row in rows {
                 if row.location.strip_prefix(base) != Some(&row.key) {
                     return Err(format!("`{}` of `{}` does not lie in the storage", row.filename, row.version));
                 }
-                let target = Target::read(row, &mut content_types);
-                let known = release
-                    .zip(target)
-                    .filter(|(release, target)| map.base_url.is_some() || self.add_stored(row, *release, target).is_some());
-                let (_, target) = known.ok_or_else(|| format!("the row of `{}` of `{}`", row.filename, row.version))?;
+                let wrong = || format!("the row of `{}` of `{}`", row.filename, row.version);
+                let target = Target::read(row, &mut content_types).ok_or_else(wrong)?;
+                if map.base_url.is_none() {
+                    self.add_stored(row, &target).ok_or_else(wrong)?;
+                }
                 targets.push(target);
             }
-            if let Some(release) = release.and_then(|release| self.releases.get_mut(release)) {
-                release.targets.append(&mut targets);
+            if let Some(redirects::Row { version, .. }) = rows.first() {
+                let release = self.by_version.get(&**version).and_then(|release| self.releases.get_mut(*release));
+                release.ok_or_else(|| format!("`{version}` is no release"))?.targets.append(&mut targets);
             }
         }
         Ok(())
     }
 
     /// The artifact itself, which the edge serves; of several releases that have it, one that is offered comes first.
-    fn add_stored(&mut self, row: &redirects::Row<'_>, release: usize, target: &Target) -> Option<()> {
+    fn add_stored(&mut self, row: &redirects::Row<'_>, target: &Target) -> Option<()> {
         if self.stored.get(&*row.key).is_some_and(|stored| stored.is_offered()) {
             return Some(());
         }
         let named_by_hash = row.sha256.is_some_and(|sha256| row.key.contains(sha256));
         let policy = if named_by_hash { Policy::ArtifactFrozen } else { Policy::ArtifactMoving };
         let headers = self.templates.of(policy, self.v2_access());
-        let release = self.releases.get(release)?;
+        let release = self.releases.get(*self.by_version.get(&*row.version)?)?;
         let recalled = release.recalled.clone().map(|reason| (release.version.as_str().into(), reason));
         // Whoever is redirected here has been counted.
         let why = Why::rule("an artifact from the edge's own store");

@@ -28,8 +28,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let thoroughness = Thoroughness { complete: arguments.complete, deep: arguments.deep };
     let compiled = compile(&Options { thoroughness, strict: arguments.strict, ..arguments.folders.options() })?;
     console.warnings(&compiled.warnings);
-    if !compiled.catalog.exports().is_empty() {
-        compiled.snapshot_with_exports()?;
+    if compiled.catalog.exports().is_empty() {
+        compiled.check_pages()?
+    } else {
+        _ = compiled.snapshot_with_exports()?
     }
     let (releases, artifacts) = (compiled.catalog.releases().len(), compiled.artifacts);
     console.result(&format!("fine: {}, {} checked", counted(releases, "published release"), counted(artifacts, "artifact")));

@@ -5,7 +5,7 @@ use super::edits::word;
 use super::publishing::runtime;
 use super::{Exit, Failure, Folders, Outcome};
 use agent_releases::answer::{Site, SiteError};
-use agent_releases::compile::compile;
+use agent_releases::compile::compile_beside;
 use agent_releases::plan::{Change, Plan, plan};
 use agent_releases::publish::Failed;
 use agent_releases::publish::against::{live_site, plan_live, site_in_folder};
@@ -47,12 +47,11 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let against = Against::of(arguments)?;
-    let mut compiled = compile(&arguments.folders.options())?;
+    let (compiled, known) = compile_beside(&arguments.folders.options())?;
     console.warnings(&compiled.warnings);
     let built = compiled.answers();
     let files = built.files();
     let broken = |error: SiteError| Failure::general(error.to_string());
-    let known = compiled.index.take();
     let (before, after) =
         rayon::join(|| against.site(known, &built.index, &files, console), || Site::new(&built.index, &files, true));
     let (before, after) = (before?, after.map_err(broken)?);

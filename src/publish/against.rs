@@ -8,7 +8,7 @@ use super::{Failed, read_rows};
 use crate::answer::{Request, Secrets, Site, SiteError, answer, questions};
 use crate::plan::{Change, Plan, Seen};
 use crate::redirects::LOCAL_BASE;
-use crate::snapshot::{Encodings, Files, Index, LEDGER, Row, is_page, read_files, read_index};
+use crate::snapshot::{Encodings, Files, Index, LEDGER, Row, is_page, read_by_index, read_files};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, Method, StatusCode};
 use std::path::Path;
@@ -23,21 +23,15 @@ pub async fn live_site(target: &Target, record: &Record, new: &Index, files: &Fi
 
 /// The site in a folder, whose index may be known. Documents that the new snapshot has as well are not read again.
 pub fn site_in_folder(folder: &Path, known: Option<Index>, new: &Index, files: &Files) -> Result<Site, SiteError> {
-    match known.map(|index| site_of_index(folder, index, new, files)) {
-        Some(Ok(site)) => Ok(site),
-        // The folder may have been exchanged since its index was read.
-        _ => site_of_index(folder, read_index(folder)?, new, files),
-    }
-}
-
-fn site_of_index(folder: &Path, mut index: Index, new: &Index, files: &Files) -> Result<Site, SiteError> {
-    index.files.retain(|row| !is_page(&row.path));
-    for row in &mut index.files {
+    let site = read_by_index(folder, known, |index| {
+        let answers = index.files.iter().filter(|row| !is_page(&row.path)).cloned();
         // Compressed forms say nothing that the identity form does not.
-        row.encodings = Encodings::default();
-    }
-    let old = read_files(folder, own_rows(&index, new))?;
-    site_beside(index, old, new, files)
+        let rows = answers.map(|row| Row { encodings: Encodings::default(), ..row }).collect();
+        let index = Index { id: index.id.clone(), generation: index.generation, files: rows, ..Index::default() };
+        let old = read_files(folder, own_rows(&index, new))?;
+        site_beside(index, old, new, files)
+    });
+    site.map(|(site, _)| site)
 }
 
 /// The rows of what answers are made from that the new snapshot does not have alike.

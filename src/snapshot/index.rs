@@ -50,6 +50,11 @@ impl Row {
         format!("{}{}", self.path, encoding.ending())
     }
 
+    /// How many files it is on disk.
+    pub fn form_count(&self) -> usize {
+        self.encodings.iter().count().saturating_add(1)
+    }
+
     /// The file and its compressed forms: each one's path, digest and size.
     pub fn forms(&self) -> impl Iterator<Item = (String, Form)> {
         let identity = (self.path.clone(), Form { sha256: self.sha256, size: self.size });

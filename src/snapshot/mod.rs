@@ -10,7 +10,7 @@ mod write;
 #[cfg(feature = "cli")]
 pub use build::{Built, Snapshot};
 pub use index::{Encoding, Encodings, Form, Headers, Index, Row, is_hashed, is_page, may_be_kept};
-pub use read::{Damage, Files, is_intact, read_files, read_index};
+pub use read::{Damage, Files, is_intact, read_by_index, read_files, read_index};
 #[cfg(feature = "cli")]
 pub use write::{Previous, Written, finish_swap, set_generation, write};
 

@@ -61,6 +61,26 @@ pub fn read_index(folder: &Path) -> Result<Index, Damage> {
     Ok(index)
 }
 
+/// How often a folder is read again while it is being exchanged.
+const TRIES: u32 = 10;
+
+/// Reads what a folder's index leads to, and again when the folder was exchanged in between. The index may be `known` already.
+pub fn read_by_index<T, E: From<Damage>>(
+    folder: &Path,
+    mut known: Option<Index>,
+    read: impl Fn(&Index) -> Result<T, E>,
+) -> Result<(T, Index), E> {
+    let mut tries = 0;
+    loop {
+        let index = known.take().map_or_else(|| read_index(folder), Ok)?;
+        match read(&index) {
+            Ok(found) => return Ok((found, index)),
+            Err(error) if tries == TRIES || read_index(folder).is_ok_and(|now| now.id == index.id) => return Err(error),
+            Err(_) => tries = tries.saturating_add(1),
+        }
+    }
+}
+
 fn is_inside(path: &str) -> bool {
     !path.starts_with('/') && path.split('/').all(|segment| !matches!(segment, "" | "." | "..") && !segment.contains('\\'))
 }
@@ -70,7 +90,7 @@ pub fn read_files<'a>(folder: &Path, rows: impl Iterator<Item = &'a Row>) -> Res
     let rows: Vec<&Row> = rows.collect();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(cores).max(1);
-    let mut files = Files::with_capacity(rows.iter().map(|row| 1 + row.encodings.iter().count()).sum());
+    let mut files = Files::with_capacity(rows.iter().map(|row| row.form_count()).sum());
     std::thread::scope(|scope| {
         let readers: Vec<_> = rows.chunks(share).map(|chunk| scope.spawn(|| read_chunk(folder, chunk))).collect();
         for reader in readers {

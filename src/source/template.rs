@@ -67,7 +67,7 @@ impl Default for Template {
 
 impl Template {
     /// The built-in files, those that the folder has replaced by its own; what it has besides is there for its templates to
-    /// include or to name as assets, and is nobody's business otherwise. Problems do not stop it.
+    /// include or to name as assets, and is not published otherwise. Its folders are nobody's business. Problems do not stop it.
     pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Self {
         let mut template = Self::default();
         let Some(root) = root_of(folder, "name the template's folder with --template", problems) else { return template };
@@ -81,7 +81,7 @@ impl Template {
             };
             let shown = escaped(&entry.path().display().to_string());
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') {
+            if name.starts_with('.') || entry.file_type().is_dir() {
                 continue;
             }
             match stays_inside(&root, entry.path()).and_then(|()| read(entry.path(), &name)) {

@@ -1,4 +1,4 @@
-//! Everything that is published, one file each; the table below is the whole list.
+//! Everything that is published, a file each: the answers and records of the two lists below, and the pages.
 
 mod active;
 mod history;
@@ -44,6 +44,11 @@ pub fn render(catalog: &Catalog, template: &Template) -> Result<Snapshot, Vec<Pr
     let (answers, made) =
         rayon::join(|| side_by_side(catalog, &[ANSWERS, RECORDS].concat()), || pages::render(catalog, template, &mut pages));
     made.map(|()| answers.merged(pages))
+}
+
+/// What is wrong with the pages, filled in.
+pub fn check_pages(catalog: &Catalog, template: &Template) -> Result<(), Vec<Problem>> {
+    pages::render(catalog, template, &mut Snapshot::default())
 }
 
 /// What is wrong with the pages' template, whatever it is filled with.

@@ -38,17 +38,18 @@ impl Sha256 {
 
     /// 64 lower-case hex digits.
     pub fn hex(&self) -> String {
-        hex(&self.0)
+        self.to_string()
     }
 
-    /// Lets the digits be used without making a text of their own of them.
-    fn with_digits<T>(&self, with: impl FnOnce(&str) -> T) -> T {
-        let mut digits = [[0; 2]; 32];
-        for (pair, byte) in digits.iter_mut().zip(self.0) {
-            *pair = [digit(byte >> 4), digit(byte & 15)];
-        }
-        with(std::str::from_utf8(digits.as_flattened()).unwrap_or_default())
+    /// The digits, each pair for itself.
+    fn pairs(&self) -> [[u8; 2]; 32] {
+        self.0.map(|byte| [digit(byte >> 4), digit(byte & 15)])
     }
+}
+
+fn text_of(pairs: &[[u8; 2]]) -> &str {
+    // Digits are ASCII.
+    std::str::from_utf8(pairs.as_flattened()).unwrap_or_default()
 }
 
 /// The hex digit of a number below 16.
@@ -58,12 +59,7 @@ fn digit(nibble: u8) -> u8 {
 
 /// Two lower-case hex digits for each byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        text.push(digit(byte >> 4).into());
-        text.push(digit(byte & 15).into());
-    }
-    text
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).map(char::from).collect()
 }
 
 impl Word for Sha256 {
@@ -87,7 +83,7 @@ impl Word for Sha256 {
 
 impl std::fmt::Display for Sha256 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.with_digits(|digits| f.pad(digits))
+        f.pad(text_of(&self.pairs()))
     }
 }
 
@@ -99,7 +95,7 @@ impl std::fmt::Debug for Sha256 {
 
 impl serde::Serialize for Sha256 {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.with_digits(|digits| serializer.serialize_str(digits))
+        serializer.serialize_str(text_of(&self.pairs()))
     }
 }
 

@@ -98,6 +98,7 @@ test("the component", async (all) => {
     "status 500": (route) => route.fulfill({ status: 500, json: { error: {} } }),
     "a 404 of somebody else's": (route) => route.fulfill({ status: 404, body: "<h1>Not found", contentType: "text/html" }),
     "a 404 in JSON of somebody else's": (route) => route.fulfill({ status: 404, json: { error: "no such file" } }),
+    "Active's 404 for a wrong address": (route) => route.fulfill({ status: 404, json: { detail: "Not Found" } }),
     "no JSON": (route) => route.fulfill({ body: "<p>A proxy says hello", contentType: "text/html" }),
     "another document": (route) => route.fulfill({ json: { data: [] } }),
     "an address that runs": async (route) => {
@@ -602,7 +603,7 @@ test("the component", async (all) => {
     await page.route("**/broken.json", (route) => route.fulfill({ status: 500 }));
     await go({ src: "/broken.json" }, "error");
     await go({ src: "/v2/agent-releases/latest/canary.json" }, "empty");
-    await page.route("**/none.json", (route) => route.fulfill({ status: 404, json: { detail: "none" } }));
+    await page.route("**/none.json", (route) => route.fulfill({ status: 404, json: { detail: "No active release manifest found" } }));
     await go({ src: "/none.json" }, "empty", "nothing");
     await go({ src: ACTIVE }, "unauthorized");
     await go({ src: LATEST }, "ready");

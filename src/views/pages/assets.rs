@@ -39,7 +39,8 @@ const TYPES: &[(&str, &str)] = &[
 pub(super) struct Assets {
     all: BTreeMap<String, Asset>,
     asked: Asked,
-    logo: Option<String>,
+    /// The catalog's; the template may have another of its name.
+    logo: Option<(String, Asset)>,
 }
 
 /// Names of the assets that templates have asked for: nothing else of their folder is published.
@@ -65,17 +66,12 @@ impl Assets {
             all.extend([asset(name, filled.map_err(|error| problem_of(template, &file.place, &error))?.into_bytes())]);
         }
         let logo = catalog.logo().map(|logo| asset(logo.filename.as_str(), logo.bytes.clone()));
-        let address = logo.as_ref().map(|(_, logo)| format!("/{}", logo.address));
-        if let Some((name, _)) = &logo {
-            note(&asked, name);
-        }
-        all.extend(logo);
-        Ok(Self { all, asked, logo: address })
+        Ok(Self { all, asked, logo })
     }
 
     /// Where the logo lies.
-    pub(super) fn logo(&self) -> Option<&str> {
-        self.logo.as_deref()
+    pub(super) fn logo(&self) -> Option<String> {
+        self.logo.as_ref().map(|(_, logo)| format!("/{}", logo.address))
     }
 
     /// `asset("style.css")` in templates: where it lies.
@@ -91,7 +87,8 @@ impl Assets {
             }
         }
         let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
-        for (name, asset) in self.all.into_iter().filter(|(name, _)| asked.contains(name)) {
+        let asked = self.all.into_iter().filter(|(name, _)| asked.contains(name));
+        for (name, asset) in asked.chain(self.logo) {
             let is_picture = name.ends_with(".svg");
             let headers: Vec<_> = std::iter::once(content_type(&name)).chain(is_picture.then_some(NOTHING_RUNS)).collect();
             snapshot.document(&asset.address, asset.bytes, Policy::Asset, Access::Public, &headers);
@@ -129,6 +126,5 @@ fn content_type(name: &str) -> (&'static str, &'static str) {
 fn hashed(name: &str, bytes: &[u8]) -> String {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "bin"));
     let stem = stem.strip_suffix(".min").unwrap_or(stem);
-    let hash = Sha256::of(bytes).hex();
-    format!("assets/{stem}.{}.{ending}", hash.get(..DIGITS).unwrap_or(&hash))
+    format!("assets/{stem}.{:.DIGITS$}.{ending}", Sha256::of(bytes))
 }

@@ -17,12 +17,21 @@ pub(super) struct SiteContext<'a> {
     product: &'a str,
     title: &'a str,
     public_url: Option<&'a str>,
-    logo: Option<&'a str>,
+    logo: Option<String>,
     accent: Option<Accent>,
     channels: Vec<ChannelContext<'a>>,
     description: String,
+    /// What artifacts may be for, as `artifacts` of releases names it.
+    platforms: Vec<PlatformContext>,
     /// What a page may load, and whence.
     policy: Value,
+}
+
+/// A platform, and what people call it.
+#[derive(Clone, Serialize)]
+struct PlatformContext {
+    id: &'static str,
+    label: &'static str,
 }
 
 /// A channel, and where its releases are announced.
@@ -88,6 +97,7 @@ impl<'a> SiteContext<'a> {
             accent: catalog.page().accent.as_deref().and_then(Accent::of),
             channels: catalog.channels().iter().map(|state| channel(state.name.as_str())).collect(),
             description: format!("Installers of {title} for every system, with their hashes, and every release before."),
+            platforms: Platform::ALL.map(|platform| PlatformContext { id: platform.id(), label: platform.label() }).into(),
             // It holds quotes, and none of the kind that it is written in.
             policy: Value::from_safe_string(page_policy().to_owned()),
         }

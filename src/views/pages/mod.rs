@@ -112,7 +112,7 @@ impl<'a> Pages<'a> {
         let (stable, others): (Vec<&ChannelState>, Vec<_>) = catalog.channels().iter().partition(is_stable);
         let heads = stable.into_iter().chain(others).map(|channel| HeadContext {
             name: channel.name.as_str(),
-            head: channel.head.and_then(|head| catalog.releases().get(head)).map(|head| self.context(head)),
+            head: channel.head.and_then(|head| catalog.releases().get(head)).map(|head| ReleaseContext::row(catalog, head)),
             pinned: channel.pin.as_ref().map(|(_, reason)| reason.as_str()),
         });
         let heads: Vec<_> = heads.collect();
@@ -173,12 +173,12 @@ impl<'a> Pages<'a> {
         Ok(vec![self.page("docs.html", "/docs/", "API", context! { api })?])
     }
 
-    /// `/404.html`: it says nothing of any release or channel, so that anybody may see it, and is nobody's address.
+    /// `/404.html`: it says nothing of any release or channel, so that anybody may see it, whatever its address says.
     fn not_found(&self) -> Files {
         let address = "404.html";
         let page = context! { address, canonical => (), title => "Not found" };
         let text = self.fill(address, context! { page, site => self.bare_site.clone() })?;
-        Ok(vec![File { access: Access::Public, ..page_file(address, text, Access::Public) }])
+        Ok(vec![page_file(address, text, Access::Public)])
     }
 
     /// `/feeds/<channel>.atom`.
@@ -216,7 +216,8 @@ impl<'a> Pages<'a> {
         let page = context! { address, canonical, title };
         let text = self.fill(template, context! { page, ..more })?;
         if text.len() > MOST_BYTES {
-            let message = format!("the page would have {} bytes, and at most 1 MiB are sent; shorten its notes", text.len());
+            let way_out = if template == "release.html" { "; shorten its notes" } else { "" };
+            let message = format!("the page would have {} bytes, and at most 1 MiB are sent{way_out}", text.len());
             return Err(Problem::of_file(address, message));
         }
         let file = address.strip_prefix('/').unwrap_or(address);
