@@ -438,7 +438,7 @@ fn a_plan_lists_the_answers_that_differ_and_no_others() {
             let mut edit = |name: &str, text: String| {
                 edits.iter().filter(|(edited, _)| *edited == name).fold(text, |text, (_, what)| change(text, *what))
             };
-            let Some(after) = edited(collection, is_local, &mut edit) else { return None };
+            let after = edited(collection, is_local, &mut edit)?;
             let all: BTreeSet<String> = questions(&before).into_iter().chain(questions(&after)).collect();
             let differing: Vec<&String> =
                 all.iter().filter(|question| given(&before, question) != given(&after, question)).collect();

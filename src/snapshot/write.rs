@@ -200,7 +200,7 @@ fn compare(built: &Built, previous: Option<&Previous>) -> Written {
     let paths: BTreeSet<String> = built.index.paths().map(|(path, _)| path).collect();
     let Some(previous) = previous else { return Written { written: paths.len(), ..Written::default() } };
     let same = |row: &Row| previous.index.row(&row.path).is_some_and(|old| old == row) && previous.is_intact(row);
-    let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(|row| row.form_count()).sum();
+    let changed: usize = built.index.files.iter().filter(|row| !same(row)).map(Row::form_count).sum();
     let same_export = |row: &&Row| previous.index.exports.contains(row) && previous.is_intact(row);
     let changed = changed + built.index.exports.iter().filter(|row| !same_export(row)).count();
     let removed = previous.index.paths().filter(|(path, _)| !paths.contains(path)).count();
