@@ -550,7 +550,7 @@ fn mistakes_of_a_template_are_named_where_they_are() {
     let pages = folder.path().join("pages");
     // Files, and what is said.
     type Mistake<'a> = (&'a [(&'a str, &'a str)], &'a str);
-    let mistakes: [Mistake<'_>; 6] = [
+    let mistakes: [Mistake<'_>; 8] = [
         (&[("index.html", "{% if %}")], "pages/index.html:1: syntax error"),
         (&[("style.css", "{% if %}")], "pages/style.css:1: syntax error"),
         (
@@ -558,6 +558,11 @@ fn mistakes_of_a_template_are_named_where_they_are() {
             "pages/part.html:3: undefined value",
         ),
         (&[("index.html", "{{ nobody }}"), ("docs.html", "{{ nobody }}")], "2 problems"),
+        (
+            &[("404.html", "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}")],
+            "404.html: would be longer",
+        ),
+        (&[("404.html", "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}")], "404.html:1: "),
         (&[("index.html", "{{ asset(\"nothing.js\") }}")], "there is no asset `nothing.js`; there are "),
         (&[("style.css", "{{ asset(\"nothing.png\") }}")], "there is no asset `nothing.png`; there are "),
     ];
@@ -576,9 +581,19 @@ fn mistakes_of_a_template_are_named_where_they_are() {
     fs::remove_file(&pages).expect("removed");
     fs::create_dir(&pages).expect("made");
     fs::create_dir(pages.join("drafts")).expect("made");
+    fs::write(pages.join("print.css"), "@media print { nav { display: none } }").expect("written");
+    fs::write(pages.join("style.css"), "{% include \"print.css\" %}").expect("written");
     assert!(run(&folder, "check --template pages").starts_with("exit 0\n"), "folders are nobody's business");
     std::os::unix::fs::symlink(folder.path().join("releases/catalog.yaml"), pages.join("catalog.yaml")).expect("linked");
     assert!(run(&folder, "build --template pages").contains("pages/catalog.yaml: is a link that leaves the folder"));
+}
+
+#[test]
+fn a_channel_that_nobody_knows_guards_nothing() {
+    let folder = published();
+    assert!(run(&folder, "plan --fail-on stable").starts_with("exit 0\n"));
+    let output = run(&folder, "plan --fail-on stabel");
+    assert!(output.starts_with("exit 2\n") && output.contains("there is no channel `stabel`; there are "), "{output}");
 }
 
 #[test]
@@ -588,7 +603,7 @@ fn a_page_that_is_too_long_is_refused_by_check_as_well() {
     for command in ["check", "build"] {
         let output = run(&folder, command);
         assert!(
-            output.starts_with("exit 1\n") && output.contains("/releases/1.0.0/: the page would have "),
+            output.starts_with("exit 1\n") && output.contains("/releases/1.0.0/: would be longer than 1 MiB"),
             "{command}: {output}"
         );
     }

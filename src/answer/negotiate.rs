@@ -44,7 +44,8 @@ pub(super) fn encoding(headers: &HeaderMap, there: impl Fn(Encoding) -> bool) ->
 
 /// Whether whoever asks names pages among what it takes, as browsers do when a person looks (RFC 9110 §12.5.1).
 pub(super) fn takes_pages(headers: &HeaderMap) -> bool {
-    headers.contains_key(ACCEPT) && Accepted::read(headers, &ACCEPT).0.iter().any(|(kind, q)| *kind == "text/html" && *q > 0)
+    headers.contains_key(ACCEPT)
+        && Accepted::read(headers, &ACCEPT).0.iter().any(|(kind, q)| kind.eq_ignore_ascii_case("text/html") && *q > 0)
 }
 
 /// Codings with their weights in thousandths.

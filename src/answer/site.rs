@@ -221,6 +221,11 @@ impl Site {
         self.channels.get(channel).map(|channel| &*channel.name)
     }
 
+    /// The names of the channels, as declared.
+    pub fn channel_names(&self) -> impl Iterator<Item = &str> {
+        self.channels.iter().map(|channel| &*channel.name)
+    }
+
     pub(super) fn v2_access(&self) -> Access {
         self.templates.v2_access()
     }

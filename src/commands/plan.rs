@@ -18,7 +18,8 @@ use std::path::PathBuf;
 
 /// Show every public answer that would change. Exit code 6 when there are any.
 ///
-/// Answers are those of the interfaces. The pages for people are made of them, and are not listed.
+/// Answers are those of the interfaces. The pages for people are made of them, and are not listed. What the index of the site
+/// that is there says to be alike is not read again; the edge looks at every byte when it starts.
 #[derive(Args)]
 pub struct Arguments {
     /// What to compare with: a compiled site's folder, a target that was published to (file:///…, s3://…), or the address of a
@@ -55,6 +56,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Outcome {
     let (before, after) =
         rayon::join(|| against.site(known, &built.index, &files, console), || Site::new(&built.index, &files, true));
     let (before, after) = (before?, after.map_err(broken)?);
+    for channel in &arguments.fail_on {
+        // One that goes away may still be named.
+        let is_known = |site: &Site| site.channel_names().any(|name| name == channel.as_str());
+        if !is_known(&after) && !before.as_ref().is_some_and(is_known) {
+            let names = after.channel_names().collect::<Vec<_>>().join(", ");
+            return Err(Failure::Usage(format!("--fail-on: there is no channel `{channel}`; there are {names}")));
+        }
+    }
     let plan = match &against {
         Against::Live(base) => runtime()?.block_on(plan_live(base, &after)).map_err(Failure::general)?,
         _ => plan(before.as_ref(), &after),

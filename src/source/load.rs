@@ -4,9 +4,10 @@
 
 use super::catalog_file::{self, CatalogFile};
 use super::manifest::{self, Manifest};
+use super::notes;
 use crate::files::open_regular;
 use crate::problem::{Problem, SourceFile, escaped};
-use crate::words::{FileName, Version, Word, is_hidden};
+use crate::words::{FileName, Version, Word};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -48,8 +49,6 @@ pub struct Logo {
 
 /// The pictures that browsers know.
 const PICTURES: &[&str] = &["svg", "png", "webp", "jpg", "ico"];
-/// How deep notes nest quotes and lists: working out a line takes longer with each.
-const DEEPEST: usize = 32;
 
 /// Reads all sources of a folder. Problems do not stop it: what could be read is returned with them.
 pub fn load(folder: &Path, problems: &mut Vec<Problem>) -> Option<Sources> {
@@ -160,7 +159,7 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<(Name
             ));
             continue;
         }
-        match stays_inside(root, &path).and_then(|()| read_source(&path)).and_then(readable) {
+        match stays_inside(root, &path).and_then(|()| read_source(&path)).and_then(notes::readable) {
             Ok(text) => _ = texts.insert(stem, text),
             Err(message) => problems.push(Problem::of_file(shown, message)),
         }
@@ -174,30 +173,6 @@ fn list(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> Option<(Name
         _ => true,
     });
     Some((names, texts))
-}
-
-/// Emoji are joined by it.
-const JOINER: char = '\u{200d}';
-
-/// Text that can stand on a page and in a feed, and that takes no time to speak of.
-fn readable(text: String) -> Result<String, String> {
-    let is_fine = |c: char| matches!(c, '\n' | '\r' | '\t' | JOINER) || !is_hidden(c);
-    for (number, line) in (1..).zip(text.lines()) {
-        if let Some(c) = line.chars().find(|c| !is_fine(*c)) {
-            return Err(format!("line {number} holds {}, which cannot be seen; take it out", escaped(&c.to_string())));
-        }
-        if depth(line) > DEEPEST {
-            return Err(format!("line {number} is nested deeper than {DEEPEST}"));
-        }
-    }
-    Ok(text)
-}
-
-/// How many quotes and lists begin on a line.
-fn depth(line: &str) -> usize {
-    let marks = line.trim_start_matches([' ', '\t', '>', '-', '*', '+']).len();
-    let marks = line.get(..line.len().saturating_sub(marks)).unwrap_or(line);
-    marks.matches('>').count() + ["- ", "* ", "+ "].map(|mark| marks.matches(mark).count()).iter().sum::<usize>()
 }
 
 fn read_file(root: &Path, folder: &Path, name: &str, is_link: bool, problems: &mut Vec<Problem>) -> Option<Arc<SourceFile>> {

@@ -7,6 +7,7 @@ mod guess;
 pub mod import;
 mod load;
 mod manifest;
+pub mod notes;
 mod save;
 mod template;
 mod yaml;

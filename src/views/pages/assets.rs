@@ -61,8 +61,13 @@ impl Assets {
         let accent = catalog.page().accent.as_deref().and_then(Accent::of);
         let mut environment = strict_for_style();
         environment.add_function("asset", function(&all, &asked));
-        for (name, file, text) in template.filled().filter(|(name, ..)| is_style(name)) {
-            let filled = environment.render_named_str(name, text, context! { accent => Serde(&accent) });
+        let styles = || template.filled().filter(|(name, ..)| is_style(name));
+        for (name, file, text) in styles() {
+            environment.add_template(name, text).map_err(|error| problem_of(template, &file.place, &error))?;
+        }
+        for (name, file, _) in styles() {
+            let filled = environment.get_template(name);
+            let filled = filled.and_then(|style| style.render(context! { accent => Serde(&accent) }));
             all.extend([asset(name, filled.map_err(|error| problem_of(template, &file.place, &error))?.into_bytes())]);
         }
         let logo = catalog.logo().map(|logo| asset(logo.filename.as_str(), logo.bytes.clone()));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// Entries of a feed.
 const MOST: usize = 30;
-/// Bytes of notes in a feed; entries behind them have their summary only, and a link to the rest.
+/// Bytes of notes in a feed, as they are written there; entries behind them have their summary only, and a link to the rest.
 const MOST_NOTES: usize = 256 * 1024;
 /// A feed that nothing was ever announced in.
 const NEVER: &str = "1970-01-01T00:00:00.000Z";
@@ -44,8 +44,8 @@ pub(super) fn feed(catalog: &Catalog, index: usize, channel: &ChannelState, olde
         .filter_map(|release| release.published_at.as_ref().map(|time| (*release, time)))
         .take(MOST)
         .map(|(release, time)| {
-            let notes = release.page_notes.as_deref().map(notes::html).filter(|html| html.len() <= room);
-            room = room.saturating_sub(notes.as_ref().map_or(0, String::len));
+            let notes = release.page_notes.as_deref().map(notes::html).filter(|html| escaped_len(html) <= room);
+            room = room.saturating_sub(notes.as_deref().map_or(0, escaped_len));
             Entry { content_html: notes, ..entry(catalog, origin, title, time, release) }
         })
         .collect();
@@ -57,6 +57,11 @@ pub(super) fn feed(catalog: &Catalog, index: usize, channel: &ChannelState, olde
         alternate: format!("{origin}/releases/"),
         entries,
     }
+}
+
+/// Bytes of a text in XML.
+fn escaped_len(text: &str) -> usize {
+    text.len() + text.matches(['&', '<', '>', '"', '\'']).count() * "&quot;".len()
 }
 
 fn entry(catalog: &Catalog, origin: &str, title: &str, time: &Timestamp, release: &Release) -> Entry {

@@ -31,6 +31,8 @@ use std::fmt::Write;
 const ON_A_PAGE: usize = 50;
 /// As of any document.
 const MOST_BYTES: usize = 1024 * 1024;
+/// Steps that a template takes to make one document; the longest page of the built-in ones takes some ten thousand.
+const MOST_STEPS: u64 = 10_000_000;
 
 /// Adds the pages; the problems are those of the template.
 pub(super) fn render(catalog: &Catalog, template: &Template, snapshot: &mut Snapshot) -> Result<(), Vec<Problem>> {
@@ -75,6 +77,28 @@ struct File {
 }
 
 type Files = Result<Vec<File>, Problem>;
+
+/// Takes [`MOST_BYTES`] and no more, so that a template without an end has one.
+#[derive(Default)]
+struct Short {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl std::io::Write for Short {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.is_full = self.bytes.len() + bytes.len() > MOST_BYTES;
+        if self.is_full {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 /// The templates, ready to be filled in.
 struct Pages<'a> {
@@ -177,7 +201,7 @@ impl<'a> Pages<'a> {
     fn not_found(&self) -> Files {
         let address = "404.html";
         let page = context! { address, canonical => (), title => "Not found" };
-        let text = self.fill(address, context! { page, site => self.bare_site.clone() })?;
+        let text = self.fill(address, address, context! { page, site => self.bare_site.clone() })?;
         Ok(vec![page_file(address, text, Access::Public)])
     }
 
@@ -185,8 +209,9 @@ impl<'a> Pages<'a> {
     fn feeds(&self) -> Files {
         let feed = |(index, channel): (usize, &ChannelState)| {
             let feed = feeds::feed(self.catalog, index, channel, &self.oldest_first);
-            let text = self.fill("feed.xml", context! { feed => Serde(feed) })?;
-            Ok(self.file(&format!("feeds/{}.atom", channel.name), text, "application/atom+xml; charset=utf-8"))
+            let address = format!("feeds/{}.atom", channel.name);
+            let text = self.fill("feed.xml", &address, context! { feed => Serde(feed) })?;
+            Ok(self.file(&address, text, "application/atom+xml; charset=utf-8"))
         };
         self.catalog.channels().iter().enumerate().map(feed).collect()
     }
@@ -195,31 +220,27 @@ impl<'a> Pages<'a> {
     fn for_robots(&self) -> Files {
         let Some(origin) = self.catalog.public_url() else { return Ok(Vec::new()) };
         let private = self.catalog.v2_access() == Access::Required;
-        let robots = self.fill("robots.txt", context! { sitemap => format!("{origin}/sitemap.xml"), private })?;
+        let robots = self.fill("robots.txt", "robots.txt", context! { sitemap => format!("{origin}/sitemap.xml"), private })?;
         let robots = self.file("robots.txt", robots, "text/plain; charset=utf-8");
         let names = std::iter::once("site".to_owned()).chain((1..=self.count()).map(|number| number.to_string()));
         let sitemaps: Vec<String> = names.map(|name| format!("{origin}/sitemaps/{name}.xml")).collect();
-        let index = self.fill("sitemap-index.xml", context! { sitemaps })?;
+        let index = self.fill("sitemap-index.xml", "sitemap.xml", context! { sitemaps })?;
         let index = self.file("sitemap.xml", index, "application/xml; charset=utf-8");
         let site = ["/", "/releases/", "/docs/"].map(|address| format!("{origin}{address}"));
         Ok(vec![File { access: Access::Public, ..robots }, index, self.sitemap("site", site.into())?])
     }
 
     fn sitemap(&self, name: &str, addresses: Vec<String>) -> Result<File, Problem> {
-        let text = self.fill("sitemap.xml", context! { addresses })?;
-        Ok(self.file(&format!("sitemaps/{name}.xml"), text, "application/xml; charset=utf-8"))
+        let address = format!("sitemaps/{name}.xml");
+        let text = self.fill("sitemap.xml", &address, context! { addresses })?;
+        Ok(self.file(&address, text, "application/xml; charset=utf-8"))
     }
 
     /// A page at an address, which ends in `/` or is that of a file.
     fn page(&self, template: &str, address: &str, title: &str, more: Value) -> Result<File, Problem> {
         let canonical = self.catalog.public_url().map(|origin: &HttpsUrl| format!("{origin}{address}"));
         let page = context! { address, canonical, title };
-        let text = self.fill(template, context! { page, ..more })?;
-        if text.len() > MOST_BYTES {
-            let way_out = if template == "release.html" { "; shorten its notes" } else { "" };
-            let message = format!("the page would have {} bytes, and at most 1 MiB are sent{way_out}", text.len());
-            return Err(Problem::of_file(address, message));
-        }
+        let text = self.fill(template, address, context! { page, ..more })?;
         let file = address.strip_prefix('/').unwrap_or(address);
         let file = if file.is_empty() || file.ends_with('/') { format!("{file}index.html") } else { file.to_owned() };
         Ok(page_file(&file, text, self.catalog.v2_access()))
@@ -236,10 +257,19 @@ impl<'a> Pages<'a> {
         }
     }
 
-    fn fill(&self, template: &str, more: Value) -> Result<String, Problem> {
+    /// What a template makes for an address.
+    fn fill(&self, template: &str, address: &str, more: Value) -> Result<String, Problem> {
+        let mut made = Short::default();
+        let values = context! { ..more, ..context! { site => self.site.clone() } };
         let filled = self.environment.get_template(template);
-        let filled = filled.and_then(|template| template.render(context! { ..more, ..context! { site => self.site.clone() } }));
-        filled.map_err(|error| problem_of(self.template, template, &error))
+        match filled.and_then(|template| template.render_captured_to(values, &mut made).map(drop)) {
+            Ok(()) => Ok(String::from_utf8(made.bytes).unwrap_or_default()),
+            Err(_) if made.is_full => {
+                let way_out = if template == "release.html" { "; shorten its notes" } else { "" };
+                Err(Problem::of_file(address, format!("would be longer than 1 MiB, which no document is{way_out}")))
+            }
+            Err(error) => Err(problem_of(self.template, template, &error)),
+        }
     }
 
     fn context<'r>(&'r self, release: &'r Release) -> ReleaseContext<'r> {
@@ -310,6 +340,7 @@ fn strict_for_style<'a>() -> Environment<'a> {
 fn strict<'a>(comment: &'static str) -> Environment<'a> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(MOST_STEPS));
     let mut syntax = SyntaxConfig::builder();
     syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).comment_delimiters(comment, "#}");
     // These delimiters are fine.

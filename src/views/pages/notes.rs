@@ -1,16 +1,44 @@
 //! Release notes: Markdown in, HTML out that can be put on a page without a second thought.
 
-use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
+use crate::source::notes::{MARKDOWN, is_unreadable, tags};
+use ammonia::Builder;
+use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Parser, Tag, TagEnd, html};
+use std::sync::LazyLock;
 
 /// Where the headings of notes begin: the page has its own first two levels.
 const HIGHEST: usize = 3;
 const LOWEST: usize = 6;
+/// Tags behind which a browser reads what follows otherwise, or not at all: they are shown as they are written. The first are
+/// those of GitHub's Markdown (GFM §6.11).
+const SWALLOWING: &[&str] = &[
+    "title",
+    "textarea",
+    "style",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "script",
+    "plaintext",
+    "noscript",
+    "select",
+    "template",
+    "svg",
+    "math",
+    "frameset",
+];
+
+static CLEANER: LazyLock<Builder<'_>> = LazyLock::new(|| {
+    let mut cleaner = Builder::default();
+    cleaner.url_schemes(["http", "https", "mailto"].into()).rm_tags(["img", "h1", "h2"]);
+    cleaner.link_rel(Some("noopener noreferrer nofollow"));
+    cleaner
+});
 
 /// Renders and sanitises. A page stands on its own origin alone, so a picture becomes a link to it; headings come below the
 /// page's own.
 pub(super) fn html(markdown: &str) -> String {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let parse = || Parser::new_ext(markdown, options);
+    let parse = || Parser::new_ext(markdown, MARKDOWN);
     let highest =
         parse().filter_map(|event| if let Event::Start(Tag::Heading { level, .. }) = event { Some(level) } else { None });
     let highest = highest.min().map_or(1, |level| level as usize);
@@ -37,16 +65,30 @@ pub(super) fn html(markdown: &str) -> String {
             Event::Start(Tag::Heading { level: below(level), id: None, classes: Vec::new(), attrs: Vec::new() })
         }
         Event::End(TagEnd::Heading(level)) => Event::End(TagEnd::Heading(below(level))),
+        Event::Html(html) => Event::Html(tamed(html)),
+        Event::InlineHtml(html) => Event::InlineHtml(tamed(html)),
         other => other,
     });
     let mut rendered = String::new();
     html::push_html(&mut rendered, events);
-    ammonia::Builder::default()
-        .url_schemes(["http", "https", "mailto"].into())
-        .rm_tags(["img", "h1", "h2"])
-        .link_rel(Some("noopener noreferrer nofollow"))
-        .clean(&rendered)
-        .to_string()
+    let mut clean = CLEANER.clean(&rendered).to_string();
+    // Entities in raw HTML.
+    clean.retain(|c| !is_unreadable(c));
+    clean
+}
+
+/// A piece of HTML whose tags leave what follows them alone.
+fn tamed(html: CowStr<'_>) -> CowStr<'_> {
+    let swallowing = tags(&html).filter(|(_, name)| SWALLOWING.contains(&&*name.to_ascii_lowercase()));
+    let places: Vec<usize> = swallowing.map(|(at, _)| at).collect();
+    if places.is_empty() {
+        return html;
+    }
+    let mut text = html.into_string();
+    for at in places.into_iter().rev() {
+        text.replace_range(at..=at, "&lt;");
+    }
+    text.into()
 }
 
 /// A heading's level when the highest of all becomes [`HIGHEST`].
@@ -68,6 +110,12 @@ mod tests {
                 "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">Tests</a></p>\n",
             ),
             ("<h1>New</h1>", "New"),
+            ("- a <script> tag\n- more", "<ul>\n<li>a &lt;script&gt; tag</li>\n<li>more</li>\n</ul>\n"),
+            (
+                "<!-- <b> -->\na <TITLE> <svg><style>\n\n**more**",
+                "\n<p>a &lt;TITLE&gt; &lt;svg&gt;&lt;style&gt;</p>\n<p><strong>more</strong></p>\n",
+            ),
+            ("<p>a&#27;b&#x202e;c</p>", "<p>abc</p>"),
             ("## New\n### Newer", "<h3>New</h3>\n<h4>Newer</h4>\n"),
             ("[x](https://e.example/)", "<p><a href=\"https://e.example/\" rel=\"noopener noreferrer nofollow\">x</a></p>\n"),
             ("| a |\n|--:|\n| b |", "<table><thead><tr><th>a</th></tr></thead><tbody>\n<tr><td>b</td></tr>\n</tbody></table>\n"),
@@ -97,7 +145,8 @@ mod tests {
                 "<img",
                 "onerror",
                 "onclick",
-                "style",
+                "<style",
+                "style=",
                 "javascript:",
                 "data:",
                 "<iframe",
