@@ -5,7 +5,7 @@ use super::error::Refusal;
 use super::headers::{CHECKSUM, insert, same_but_for_snapshot};
 use super::negotiate;
 use super::request::Request;
-use super::site::Target;
+use super::target::Target;
 use super::{Answer, Body, Site, Why, refuse};
 use crate::policy::{Access, Policy};
 use crate::words::{Sha256, Word};

@@ -23,6 +23,7 @@ mod request;
 mod secrets;
 mod signing;
 mod site;
+mod target;
 mod v1;
 mod v2;
 

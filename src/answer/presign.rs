@@ -1,6 +1,6 @@
 //! Storage addresses signed for one GET: AWS Signature Version 4 in its query form, as S3 and its like verify it.
 
-use super::site::Target;
+use super::target::Target;
 use crate::words::{Sha256, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use http::header::HeaderValue;

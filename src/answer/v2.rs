@@ -3,7 +3,8 @@
 use super::error::{Bad, Refusal};
 use super::list;
 use super::request::{Field, Parameters, Request, cut};
-use super::site::{Release, Target};
+use super::site::Release;
+use super::target::Target;
 use super::{Answer, Api, Download, Family, Site, Why, artifact};
 use crate::words::{Arch, Os, Platform};
 

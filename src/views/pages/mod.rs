@@ -87,7 +87,7 @@ struct Short {
 
 impl std::io::Write for Short {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.is_full = self.bytes.len() + bytes.len() > MOST_BYTES;
+        self.is_full |= self.bytes.len() + bytes.len() > MOST_BYTES;
         if self.is_full {
             return Err(std::io::ErrorKind::FileTooLarge.into());
         }
